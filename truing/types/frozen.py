@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | tuple[Json, ...] | FrozenDict"
+Json: TypeAlias = "bool | int | float | str | tuple[Json, ...] | FrozenDict | None"
 """A JSON value in its immutable form: arrays are tuples, objects are `FrozenDict`s."""
 
 _SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
