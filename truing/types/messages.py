@@ -59,9 +59,8 @@ class Request(Record):
         if not self.messages:
             raise ValueError("a request needs at least one message")
         if self.messages[-1].role not in (Role.user, Role.tool):
-            raise ValueError(
-                f"the last turn of a request is the user's or a tool's, not the {self.messages[-1].role}'s"
-            )
+            role = self.messages[-1].role
+            raise ValueError(f"the last turn of a request is the user's or a tool's, not the {role}'s")
 
     @property
     def prompt_digest(self) -> str:

@@ -177,6 +177,10 @@ def _tuple_codec(item: _Codec) -> _Codec:
     return _Codec(canonical, lambda value: [item.encode(v) for v in value], decode)
 
 
+def _optional(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else function(value)
+
+
 def _codec(hint: Any) -> _Codec:
     if hint in _PLAIN:
         return _PLAIN[hint]
@@ -189,12 +193,7 @@ def _codec(hint: Any) -> _Codec:
         return _tuple_codec(_codec(args[0]))
     if origin in (typing.Union, types.UnionType) and len(args) == 2 and type(None) in args:
         inner = _codec(next(a for a in args if a is not type(None)))
-        return _Codec(
-            *(
-                lambda v, f=f: None if v is None else f(v)
-                for f in (inner.canonical, inner.encode, inner.decode)
-            )
-        )
+        return _Codec(_optional(inner.canonical), _optional(inner.encode), _optional(inner.decode))
     raise TypeError(f"a Record cannot hold a field of type {hint!r}")
 
 
