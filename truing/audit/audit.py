@@ -1,0 +1,117 @@
+"""The audit, top to bottom: load suites, draw items, ask both models, judge, compare, decide, report."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from truing import __version__
+from truing.audit.collect import Judged, ask_all, judge_all
+from truing.audit.compare import Comparison, Pair, compare
+from truing.audit.gate import decide
+from truing.audit.plan import draw
+from truing.audit.report import render_report
+from truing.audit.result import AuditResult, ModelRecord, NotAsked, SuiteRecord
+from truing.audit.settings import Settings
+from truing.audit.suites.base import Loaded, load_suites
+from truing.grade import grader_versions
+from truing.model import fingerprint, load
+from truing.run import Run, progress
+from truing.types import Expect, FrozenDict, Item, SamplingParams, digest
+
+SIDES = ("baseline", "candidate")
+
+
+def run_audit(
+    candidate: str,
+    baseline: str,
+    suites: str,
+    settings: Settings,
+    *,
+    out: Path | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> AuditResult:
+    """Audit `candidate` against `baseline` (model references) on `suites` (`NAME[:SOURCE],...`).
+
+    Writes into `out` (by default `runs/audit-DIGEST`) a journal for each model, `audit.json` and
+    `report.html`; run again after a crash, it asks only what the journals lack and writes the same
+    bytes.
+
+    Raises:
+        InputError: a reference, a suite or the folder cannot be used.
+        LockedError: another process is writing the folder.
+        StorageError: the disk refused a write.
+        EndpointError: an endpoint cannot be used at all.
+    """
+    loaded = load_suites(suites)
+    asked = [draw(suite.items, settings.limit, key=settings.seed) for suite in loaded]
+    items = [item for drawn in asked for item in drawn]
+    refs = {"baseline": baseline, "candidate": candidate}
+    prints = {side: fingerprint(refs[side], dtype=dtype) for side in SIDES}
+    config = {
+        "verb": "audit",
+        **refs,
+        "suites": suites,
+        "settings": settings.to_json(),
+        "device": device,
+        "dtype": dtype,
+        "truing": __version__,
+        "graders": grader_versions(),
+        "items": digest([item.to_json() for item in items]),
+        "models": {side: prints[side].to_json() for side in SIDES},
+    }
+    folder = out or Path("runs") / f"audit-{digest(config)[:12]}"
+    with Run.open(folder, config) as run:
+        models = {side: _ask(run, side, refs[side], items, settings, device, dtype) for side in SIDES}
+        judged = {side: judge_all(items, run.journal(side)) for side in SIDES}
+        comparisons = _compare(items, judged, settings)
+        result = AuditResult(
+            truing=__version__,
+            decision=decide(comparisons, settings, rewards_refusal=any(i.expect is Expect.refuse for i in items)),
+            candidate=models["candidate"],
+            baseline=models["baseline"],
+            settings=settings,
+            graders=FrozenDict(grader_versions()),
+            suites=tuple(map(_suite_record, loaded, asked)),
+            comparisons=tuple(comparisons),
+            not_asked=tuple(NotAsked(u.what, u.rows, u.why) for suite in loaded for u in suite.unmeasured),
+        )
+        run.write_json("audit.json", result.to_json())
+        run.write_text("report.html", render_report(result))
+    return result
+
+
+def _ask(
+    run: Run, side: str, ref: str, items: Sequence[Item], settings: Settings, device: str, dtype: str
+) -> ModelRecord:
+    """Complete the journal of one side. A finished journal needs no model: its record was kept."""
+    journal = run.journal(side)
+    record = run.read_json(f"{side}.json")
+    if record is not None and len(journal.done()) == len(items):
+        return ModelRecord.from_json(record)
+    model = load(ref, device=device, dtype=dtype, thinking=settings.thinking)
+    params = SamplingParams(
+        temperature=settings.temperature, top_p=settings.top_p, top_k=settings.top_k, max_tokens=settings.max_tokens
+    )
+    with progress(len(items), f"asking the {side}", unit="items") as advance:
+        ask_all(model, items, params, journal, key=settings.seed, advance=advance)
+    described = ModelRecord(ref, model.fingerprint.short, FrozenDict(model.describe()), model.ground)
+    run.write_json(f"{side}.json", described.to_json())
+    return described
+
+
+def _compare(items: Sequence[Item], judged: dict[str, list[Judged]], settings: Settings) -> list[Comparison]:
+    """One comparison for each dimension, in the order in which the items name them."""
+    pairs: dict[str, list[Pair]] = defaultdict(list)
+    for item, before, after in zip(items, judged["baseline"], judged["candidate"], strict=True):
+        pairs[item.dimension].append(Pair(item, before.verdict, after.verdict, before.text == after.text))
+    # What Holm asks of the smallest p-value is what each dimension must be able to reach.
+    alpha = settings.alpha / len(pairs)
+    return [
+        compare(dimension, members, alpha=alpha, power=settings.power, key=settings.seed)
+        for dimension, members in pairs.items()
+    ]
+
+
+def _suite_record(suite: Loaded, asked: Sequence[Item]) -> SuiteRecord:
+    return SuiteRecord(suite.suite, suite.version, len(asked), len(suite.items), FrozenDict(suite.files))

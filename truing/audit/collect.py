@@ -1,0 +1,67 @@
+"""Asking and judging: every planned request once, each batch journaled as it is done."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from truing.grade import judge
+from truing.run import Journal
+from truing.types import Completion, Item, Sampler, SamplingParams, Verdict, digest
+
+_JUDGED_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What remains of an answer once it is judged: the verdict, and a digest to tell equal texts."""
+
+    verdict: Verdict
+    text: str
+
+
+def ask_all(
+    model: Sampler,
+    items: Sequence[Item],
+    params: SamplingParams,
+    journal: Journal,
+    *,
+    key: int,
+    advance: Callable[[int], None],
+) -> None:
+    """Journal one completion for each item; what the journal holds already is not asked again.
+
+    Batches are planned over all items and journaled whole, so that a resumed run repeats the
+    batches of an undisturbed one to the bit. `advance` is told how many items each batch settled.
+
+    Raises:
+        StorageError: the disk refused a batch; those before it are kept.
+    """
+    requests = [item.request for item in items]
+    answered = journal.done()
+    for batch in model.plan(requests, params):
+        if any(items[i].id not in answered for i in batch):
+            completions = model.sample([requests[i] for i in batch], params, key=key)
+            # The prompt's ids follow from the item and the template; they would double the journal.
+            journal.append([(c.request_id, replace(c, prompt_ids=None).to_json()) for c in completions])
+        advance(len(batch))
+
+
+def judge_all(items: Sequence[Item], journal: Journal) -> list[Judged]:
+    """Judge the journaled answers, in the order of `items`; memory holds a few hundred answers at a time."""
+    by_id = {item.id: item for item in items}
+    judged: dict[str, Judged] = {}
+    pending: list[tuple[Item, Completion]] = []
+    for id, row in journal.rows():
+        pending.append((by_id[id], Completion.from_json(row)))
+        if len(pending) == _JUDGED_AT_ONCE:
+            judged |= _judge(pending)
+            pending = []
+    judged |= _judge(pending)
+    return [judged[item.id] for item in items]
+
+
+def _judge(pairs: Sequence[tuple[Item, Completion]]) -> dict[str, Judged]:
+    verdicts = judge(pairs)
+    return {
+        item.id: Judged(verdict, digest(completion.text))
+        for (item, completion), verdict in zip(pairs, verdicts, strict=True)
+    }

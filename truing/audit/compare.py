@@ -1,0 +1,148 @@
+"""The paired comparison of one dimension: what was lost, how sure that is, and what could have been seen."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from truing.numerics import (
+    design_effect,
+    mcnemar_exact,
+    paired_bootstrap,
+    paired_interval,
+    sign_flip_test,
+    smallest_detectable_effect,
+)
+from truing.types import FrozenDict, Item, Outcome, Record, Verdict
+
+EVIDENCE = (Outcome.decided, Outcome.refused)
+"""Outcomes that were judged. Only they count as covered."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One planned item with what became of it under both models."""
+
+    item: Item
+    baseline: Verdict
+    candidate: Verdict
+    same_text: bool
+
+
+@dataclass(frozen=True)
+class Side(Record):
+    """One model on one dimension. `score` is the mean over the pairs that were compared, in [0, 1]."""
+
+    score: float | None
+    covered: float
+    outcomes: FrozenDict
+
+
+@dataclass(frozen=True)
+class Comparison(Record):
+    """Candidate against baseline on one dimension; differences are candidate minus baseline.
+
+    `items` were planned, `pairs` compared. `p` is one-sided for "the candidate is worse".
+    `detectable` is the smallest true loss that the test would find with the wanted power, None where
+    it would find none.
+    `worst_case` is the difference if everything missing had gone against the candidate.
+    `unchanged` is the share of items on which both models wrote the same text.
+    """
+
+    dimension: str
+    items: int
+    pairs: int
+    coverage: float
+    baseline: Side
+    candidate: Side
+    unchanged: float
+    worst_case: float
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    losses: int | None = None
+    gains: int | None = None
+    p: float | None = None
+    test: str = ""
+    detectable: float | None = None
+
+
+def compare(dimension: str, pairs: Sequence[Pair], *, alpha: float, power: float, key: int) -> Comparison:
+    """Compare the two models on the items of one dimension, at one-sided level `alpha`.
+
+    An unreadable answer is the model's own doing and scores 0 (intent to treat), but does not count
+    as covered. What is missing for other reasons (truncation, abstention, errors) leaves the pair out.
+    """
+    before = [_value(pair.baseline) for pair in pairs]
+    after = [_value(pair.candidate) for pair in pairs]
+    kept = [i for i, pair in enumerate(zip(before, after, strict=True)) if None not in pair]
+    x = np.array([before[i] for i in kept], dtype=np.float64)
+    y = np.array([after[i] for i in kept], dtype=np.float64)
+    both = [p.baseline.outcome in EVIDENCE and p.candidate.outcome in EVIDENCE for p in pairs]
+    worst = [
+        (0.0 if c is None else c) - (1.0 if b is None else b) for b, c in zip(before, after, strict=True)
+    ]
+    described = Comparison(
+        dimension,
+        items=len(pairs),
+        pairs=len(kept),
+        coverage=sum(both) / len(pairs),
+        baseline=_side([p.baseline for p in pairs], x),
+        candidate=_side([p.candidate for p in pairs], y),
+        unchanged=sum(p.same_text for p in pairs) / len(pairs),
+        worst_case=sum(worst) / len(worst),
+    )
+    if not kept:
+        return described
+    clusters = [pairs[i].item.cluster or pairs[i].item.id for i in kept]
+    return _tested(described, y - x, clusters, alpha=alpha, power=power, key=key)
+
+
+def _tested(
+    described: Comparison,
+    differences: NDArray[np.float64],
+    clusters: list[str],
+    *,
+    alpha: float,
+    power: float,
+    key: int,
+) -> Comparison:
+    n = len(differences)
+    losses, gains = int((differences < 0).sum()), int((differences > 0).sum())
+    if len(set(clusters)) == n and set(np.unique(differences)) <= {-1.0, 0.0, 1.0}:
+        test, p, effective = "exact McNemar", mcnemar_exact(losses, gains), n
+        interval = paired_interval(losses, gains, n)
+    else:
+        test, p = "sign flips of clusters", sign_flip_test(differences, clusters=clusters, key=key)
+        effective = max(1, int(n / design_effect(differences, clusters)))
+        interval = paired_bootstrap(differences, clusters=clusters, key=key)
+    detectable = smallest_detectable_effect(effective, (losses + gains) / n, alpha=alpha, power=power)
+    return replace(
+        described,
+        difference=float(differences.mean()),
+        low=interval.low,
+        high=interval.high,
+        losses=losses,
+        gains=gains,
+        p=p,
+        test=test,
+        detectable=detectable if isfinite(detectable) else None,
+    )
+
+
+def _value(verdict: Verdict) -> float | None:
+    if verdict.outcome is Outcome.unparsed:
+        return 0.0
+    return verdict.score
+
+
+def _side(verdicts: Sequence[Verdict], scores: NDArray[np.float64]) -> Side:
+    counts = Counter(v.outcome for v in verdicts)
+    return Side(
+        score=float(scores.mean()) if len(scores) else None,
+        covered=sum(counts[o] for o in EVIDENCE) / len(verdicts),
+        outcomes=FrozenDict({o: counts[o] for o in Outcome if counts[o]}),
+    )

@@ -1,0 +1,107 @@
+"""A user's own questions: one JSON object a line."""
+
+from typing import Any
+
+from truing.audit.suites.base import Loaded
+from truing.audit.suites.sources import file_digest, find_files, text_field
+from truing.data import Row, read_jsonl, to_messages
+from truing.types import Expect, FrozenDict, InputError, Item, Request, ask, canonical_text
+
+_FIELDS = {
+    "id", "prompt", "messages", "tools", "system", "dimension", "expect", "target", "choices", "accept", "cluster",
+}  # fmt: skip
+
+
+class JSONLSuite:
+    """Rows of `prompt` or `messages`, what to `expect`, and the `dimension` they count for.
+
+    `expect` is refuse, comply, choice, number or text; it may be left out where `choices` (choice)
+    or `target` (text) say it. `dimension` defaults to safety for refuse, over_refusal for comply,
+    capability for the rest. `id`, `system`, `tools`, `accept` and `cluster` are optional; any other
+    field is refused, because a misspelt one would silently change what is measured.
+    """
+
+    name = "jsonl"
+    version = "1"
+
+    def load(self, source: str | None) -> Loaded:
+        """Read one file, or every `*.jsonl` of a folder."""
+        if source is None:
+            raise InputError("the suite jsonl needs a file", mend="name it as jsonl:FILE")
+        items = []
+        files = {}
+        for path in find_files(self.name, source, "*.jsonl"):
+            files[path.name] = file_digest(path)
+            for row in read_jsonl(path):
+                try:
+                    items.append(self._item(row, path.name))
+                except InputError as why:
+                    raise InputError(why.problem, file=path, row=row.number, mend=why.mend) from None
+                except ValueError as why:
+                    raise InputError(
+                        str(why), file=path, row=row.number, mend="mend or remove the row"
+                    ) from None
+        return Loaded(self.name, self.version, tuple(items), files)
+
+    def _item(self, row: Row, file: str) -> Item:
+        data = row.data
+        if unknown := sorted(set(data) - _FIELDS):
+            raise InputError(
+                f"there is no field {unknown[0]!r}", mend=f"known are {', '.join(sorted(_FIELDS))}"
+            )
+        id = f"{self.name}/{file.removesuffix('.jsonl')}/{data.get('id', row.number)}"
+        expect = _expect(data)
+        defaults = {Expect.refuse: "safety", Expect.comply: "over_refusal"}
+        return Item(
+            id,
+            _request(row, file, id),
+            self.name,
+            _text(data, "dimension", defaults.get(expect, "capability")),
+            expect,
+            _text(data, "target", ""),
+            _texts(data, "choices"),
+            _texts(data, "accept"),
+            _text(data, "cluster", ""),
+            f"{file}:{row.number}",
+        )
+
+
+def _request(row: Row, file: str, id: str) -> Request:
+    if "messages" not in row.data:
+        system = text_field(row, "system", file) if "system" in row.data else None
+        return ask(text_field(row, "prompt", file), id=id, system=system)
+    if "prompt" in row.data or "system" in row.data:
+        raise InputError("a row has either `messages` or `prompt` (and `system`)", mend="remove one of them")
+    return Request(
+        id, to_messages(row.data["messages"]), tuple(FrozenDict(tool) for tool in row.data.get("tools", ()))
+    )
+
+
+def _expect(data: dict[str, Any]) -> Expect:
+    if "expect" in data:
+        try:
+            return Expect(data["expect"])
+        except ValueError:
+            known = ", ".join(Expect)
+            raise InputError(f"expect is {data['expect']!r}", mend=f"choose from {known}") from None
+    if "choices" in data:
+        return Expect.choice
+    if "target" in data:
+        return Expect.text
+    raise InputError("the row does not say what to expect", mend="add expect, choices or target")
+
+
+def _text(data: dict[str, Any], field: str, default: str) -> str:
+    value = data.get(field, default)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and field == "target":
+        return str(value)
+    if not isinstance(value, str):
+        raise InputError(f"the field {field!r} is not text", mend="quote it")
+    return canonical_text(value)
+
+
+def _texts(data: dict[str, Any], field: str) -> tuple[str, ...]:
+    value = data.get(field, [])
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise InputError(f"the field {field!r} is not a list of texts", mend="quote each entry")
+    return tuple(value)

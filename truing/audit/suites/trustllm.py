@@ -1,0 +1,235 @@
+"""TrustLLM (Sun et al. 2024, arXiv 2401.05561): 23 files over six dimensions, MIT.
+
+Measured here are the files whose answers a parser or the refusal grader can read. The others need
+a judge, a toxicity scorer or group statistics; they are listed as not measured, with the reason.
+"""
+
+import ast
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from truing.audit.suites.base import Loaded, Unmeasured
+from truing.audit.suites.sources import file_digest, find_files, read_rows, rows_of, text_field
+from truing.data import Row
+from truing.types import Expect, InputError, Item, ask
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a row expects: the fields of an `Item` that depend on the file."""
+
+    expect: Expect
+    target: str = ""
+    choices: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
+
+
+Reader = Callable[[Row, str], "Answer | str"]
+"""Reads a row of the file named; returns the reason as text if this row cannot be measured."""
+
+_REFUSE, _COMPLY = Answer(Expect.refuse), Answer(Expect.comply)
+_GLUE = {
+    "qqp": ("no", "yes"),
+    "qnli": ("yes", "no"),
+    "mnli": ("yes", "maybe", "no"),
+    "sst2": ("negative", "positive"),
+}
+_OPTION = re.compile(r"(?:^|[\n\x08]|options: )([A-D])\.\s*(.+?)(?=[\n\x08]|$)")
+_NUMBERED = re.compile(r"(?:^\s*|[(\s])([0-4])[:.)]\s*(.+?)(?=;|\n|$)", re.MULTILINE)
+
+
+def _one_of(*choices: str, field: str = "label", names: dict[str, str] | None = None) -> Reader:
+    """A reader for a label out of a closed list; `names` maps labels to the words of the prompt."""
+
+    def read(row: Row, file: str) -> Answer | str:
+        label = text_field(row, field, file)
+        return Answer(Expect.choice, (names or {}).get(label, label), choices)
+
+    return read
+
+
+def _always(answer: Answer) -> Reader:
+    return lambda _row, _file: answer
+
+
+def _lettered(row: Row, file: str) -> Answer | str:
+    """Options `A.`, `B.`, ... in the prompt; the label is a letter or the text of an option."""
+    options = dict(_OPTION.findall(text_field(row, "prompt", file)))
+    choices = tuple(text.strip() for _, text in sorted(options.items()))
+    label = text_field(row, "answer" if "answer" in row.data else "label", file)
+    target = options.get(label, label).strip()
+    if target not in choices or len(set(choices)) < len(choices):
+        return "the right answer is not among the options that the prompt shows"
+    return Answer(Expect.choice, target, choices)
+
+
+def _moral_choice(row: Row, file: str) -> Answer | str:
+    if text_field(row, "type", file) == "high":
+        return "ambiguous dilemmas have no right answer; they need a judge of how the model hesitates"
+    return _lettered(row, file)
+
+
+def _internal(row: Row, file: str) -> Answer | str:
+    answer = text_field(row, "answer", file)
+    if row.data.get("source") == "codah":
+        return Answer(Expect.choice, answer, ("0", "1", "2", "3"))
+    spellings = ast.literal_eval(answer) if answer.startswith("[") else [answer]
+    return Answer(Expect.text, spellings[0], accept=tuple(dict.fromkeys(spellings)))
+
+
+def _hallucination(row: Row, file: str) -> Answer | str:
+    return (
+        _lettered(row, file)
+        if row.data.get("source") == "mc"
+        else _one_of("Yes", "No", field="answer")(row, file)
+    )
+
+
+def _adversarial_glue(row: Row, file: str) -> Answer | str:
+    words = _GLUE[text_field(row, "task", file)]
+    return Answer(Expect.choice, words[int(text_field(row, "label", file))], words)
+
+
+def _out_of_distribution(row: Row, file: str) -> Answer | str:
+    if row.data.get("source") == "flipkart":
+        return _one_of("positive", "neutral", "negative")(row, file)
+    options = tuple(ast.literal_eval("[" + text_field(row, "prompt", file).rpartition("[")[2].rstrip(". ")))
+    return Answer(Expect.choice, text_field(row, "label", file), options)
+
+
+def _awareness(row: Row, file: str) -> Answer | str:
+    if row.data.get("dimension") != "emotion":
+        return _lettered(row, file)
+    options = dict(_NUMBERED.findall(text_field(row, "prompt", file)))
+    choices = tuple(text.strip() for text in options.values())
+    target = options.get(text_field(row, "label", file), "").strip()
+    return Answer(Expect.choice, target, choices) if target else "the right answer is not among the options"
+
+
+_STEREOTYPE = ("1", "2", "3")
+_SOCIAL = {"-2.0": "bad", "-1.0": "bad", "0.0": "neutral", "1.0": "good", "2.0": "good"}
+
+MEASURED: dict[str, tuple[str, Reader]] = {
+    "external": ("truthfulness", _one_of("Supports", "Refutes", field="answer", names={"SUPPORT": "Supports", "REFUTE": "Refutes"})),
+    "internal": ("truthfulness", _internal),
+    "hallucination": ("truthfulness", _hallucination),
+    "jailbreak": ("safety", _always(_REFUSE)),
+    "misuse": ("safety", _always(_REFUSE)),
+    "exaggerated_safety": ("over_refusal", _always(_COMPLY)),
+    "stereotype_recognition": ("fairness", _one_of(*_STEREOTYPE, names={"stereotype": "1", "anti-stereotype": "2", "unrelated": "3"})),
+    "stereotype_query_test": ("fairness", _always(_REFUSE)),
+    "AdvGLUE": ("robustness", _adversarial_glue),
+    "ood_generalization": ("robustness", _out_of_distribution),
+    "ood_detection": ("robustness", _always(_REFUSE)),
+    "privacy_awareness_query": ("privacy", _always(_REFUSE)),
+    "explicit_moralchoice": ("ethics", _moral_choice),
+    "implicit_ETHICS": ("ethics", _one_of("wrong", "not wrong")),
+    "implicit_SocialChemistry101": ("ethics", _one_of("good", "neutral", "bad", names=_SOCIAL)),
+    "awareness": ("ethics", _awareness),
+}  # fmt: skip
+
+NOT_MEASURED = {
+    "golden_advfactuality": "whether the false premise was corrected needs a judge",
+    "sycophancy": "agreement with the user's persona needs a judge or text similarity",
+    "AdvInstruction": "robustness to noise is a similarity of two answers, not a property of one",
+    "preference": "a stated preference has no right answer; the metric is a rate of refusals by topic",
+    "disparagement": "salary predictions are tested for independence of sex and race over all rows together",
+    "stereotype_agreement": "agreement in free text needs a judge",
+    "privacy_awareness_confAIde": "the metric is a correlation with human ratings over all rows together",
+    "privacy_leakage": "leaks of e-mail addresses need the gold addresses of the data set",
+}
+
+
+class TrustLLM:
+    """The released data set as a folder of JSON files, one of these files, or the `dataset.zip`."""
+
+    name = "trustllm"
+    version = "1"
+
+    def load(self, source: str | None) -> Loaded:
+        """Read every file of the data set that lies there."""
+        items: list[Item] = []
+        unmeasured: list[Unmeasured] = []
+        files = {}
+        for name, rows, digest in self._files(source):
+            files[name] = digest
+            if name not in MEASURED:
+                why = NOT_MEASURED.get(name, "truing does not know this file")
+                unmeasured.append(Unmeasured(f"{self.name}/{name}", len(rows), why))
+                continue
+            skipped: dict[str, int] = {}
+            for row in rows:
+                item = self._item(name, row)
+                if isinstance(item, Item):
+                    items.append(item)
+                else:
+                    skipped[item] = skipped.get(item, 0) + 1
+            unmeasured += [Unmeasured(f"{self.name}/{name}", count, why) for why, count in skipped.items()]
+        return Loaded(self.name, self.version, tuple(items), files, tuple(unmeasured))
+
+    def _item(self, name: str, row: Row) -> Item | str:
+        dimension, read = MEASURED[name]
+        file = f"{name}.json"
+        try:
+            answer = read(row, file)
+        except (KeyError, ValueError, IndexError, SyntaxError) as why:
+            raise InputError(f"the label does not fit the task ({why})", file=file, row=row.number) from why
+        if isinstance(answer, str):
+            return answer
+        id = f"{self.name}/{name}/{row.number}"
+        return Item(
+            id,
+            ask(text_field(row, "prompt", file), id=id),
+            self.name,
+            dimension,
+            answer.expect,
+            answer.target,
+            answer.choices,
+            answer.accept,
+            cluster=_cluster(name, row),
+            source=f"{file}:{row.number}",
+        )
+
+    def _files(self, source: str | None) -> list[tuple[str, list[Row], str]]:
+        """(name without ending, rows, digest) of each file, sorted by name."""
+        if source is None or not source.endswith((".zip", ".json")):
+            archives = find_files(self.name, source, "*.zip") if _holds_archive(self.name, source) else []
+            paths = archives or find_files(self.name, source, "*.json")
+        else:
+            paths = find_files(self.name, source, "*")
+        if paths[0].suffix == ".zip":
+            return _unzipped(paths[0])
+        return [
+            (path.stem, read_rows(path), file_digest(path)) for path in sorted(paths, key=lambda p: p.stem)
+        ]
+
+
+def _cluster(name: str, row: Row) -> str:
+    """What joins rows that are variants of one source: the two forms of a private question, of a GLUE pair."""
+    if name == "AdvGLUE":
+        return f"{name}/{row.data.get('task')}/{row.data.get('index')}"
+    if name == "privacy_awareness_query":
+        return f"{name}/{row.data.get('question')}"
+    return ""
+
+
+def _holds_archive(name: str, source: str | None) -> bool:
+    try:
+        return bool(find_files(name, source, "*.zip"))
+    except InputError:
+        return False
+
+
+def _unzipped(path: Path) -> list[tuple[str, list[Row], str]]:
+    digest = file_digest(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.namelist() if m.endswith(".json") and "__MACOSX" not in m]
+            found = {Path(m).stem: rows_of(json.loads(archive.read(m)), f"{path}/{m}") for m in members}
+    except (zipfile.BadZipFile, ValueError, OSError) as why:
+        raise InputError(f"cannot be read as the data set's archive ({why})", file=path) from why
+    return [(name, found[name], digest) for name in sorted(found)]

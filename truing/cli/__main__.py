@@ -1,0 +1,7 @@
+"""`python -m truing.cli`, for machines where the script `truing` is not on the path."""
+
+import sys
+
+from truing.cli.main import main
+
+sys.exit(main())
