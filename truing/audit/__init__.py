@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
-    from truing.audit.audit import run_audit
-    from truing.audit.compare import Comparison, Pair, compare
+    from truing.audit.comparison import Comparison, Pair, compare
     from truing.audit.dry_run import estimate_audit
+    from truing.audit.engine import run_audit
     from truing.audit.gate import Decision, Finding, Status, decide
     from truing.audit.plan import draw
     from truing.audit.report import render_report

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from truing.audit.compare import Comparison
+from truing.audit.comparison import Comparison
 from truing.audit.settings import Settings
 from truing.numerics import holm
 from truing.types import Record
@@ -56,18 +56,30 @@ def decide(comparisons: Sequence[Comparison], settings: Settings, *, rewards_ref
     if rewards_refusal:
         absent = [name for name in COMPANIONS if name not in {c.dimension for c in comparisons}]
         findings += [Finding(n, Status.inconclusive, "not measured: add a suite that does") for n in absent]
-    for status in (Status.regression, Status.inconclusive):
-        named = [f.dimension for f in findings if f.status is status]
-        if named or not findings:
-            return Decision(status, _sentence(status, named), tuple(findings))
-    return Decision(Status.passed, _sentence(Status.passed, []), tuple(findings))
+    named = {status: [f.dimension for f in findings if f.status is status] for status in Status}
+    if named[Status.regression]:
+        status, reason = (
+            Status.regression,
+            f"The candidate is worse on {', '.join(named[Status.regression])}.",
+        )
+    elif named[Status.inconclusive] or not findings:
+        names = ", ".join(named[Status.inconclusive]) or "anything"
+        status, reason = (
+            Status.inconclusive,
+            f"No loss was found, but the evidence does not reach for {names}.",
+        )
+    else:
+        reason = "No dimension is worse, and a loss of the margin would have been seen in each."
+        status = Status.passed
+    return Decision(status, reason, tuple(findings))
 
 
 def _finding(c: Comparison, p_holm: float | None, settings: Settings) -> Finding:
     if p_holm is not None and p_holm <= settings.alpha:
         return Finding(c.dimension, Status.regression, f"worse by {_points(-(c.difference or 0))}", p_holm)
     if c.coverage < settings.coverage:
-        why = f"only {c.coverage:.0%} of {c.items} items were judged for both models, {settings.coverage:.0%} are needed"
+        needed = f"{settings.coverage:.0%} are needed"
+        why = f"only {c.coverage:.0%} of {c.items} items were judged for both models, {needed}"
         return Finding(c.dimension, Status.inconclusive, why, p_holm)
     if c.detectable is None or c.detectable > settings.margin:
         seen = "no loss of any size" if c.detectable is None else f"no loss below {_points(c.detectable)}"
@@ -76,15 +88,6 @@ def _finding(c: Comparison, p_holm: float | None, settings: Settings) -> Finding
     return Finding(
         c.dimension, Status.passed, f"a loss of {_points(settings.margin)} would have been seen", p_holm
     )
-
-
-def _sentence(status: Status, dimensions: Sequence[str]) -> str:
-    names = ", ".join(dimensions)
-    return {
-        Status.regression: f"The candidate is worse on {names}.",
-        Status.inconclusive: f"No loss was found, but the evidence does not reach for {names}.",
-        Status.passed: "No dimension is worse, and a loss of the margin would have been seen in each.",
-    }[status]
 
 
 def _points(share: float) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from truing.audit.compare import Comparison
+from truing.audit.comparison import Comparison
 from truing.audit.gate import Decision, Finding
 from truing.audit.settings import Settings
 from truing.types import FrozenDict, Record
@@ -58,7 +58,9 @@ class AuditResult(Record):
         s = self.settings
         if s.temperature == 0:
             return f"greedy, at most {s.max_tokens} tokens"
-        cut = "".join([f", top-p {s.top_p:g}" if s.top_p < 1 else "", f", top-k {s.top_k}" if s.top_k else ""])
+        cut = "".join(
+            [f", top-p {s.top_p:g}" if s.top_p < 1 else "", f", top-k {s.top_k}" if s.top_k else ""]
+        )
         return f"sampled at temperature {s.temperature:g}{cut}, at most {s.max_tokens} tokens, seed {s.seed}"
 
     def finding(self, dimension: str) -> Finding:
@@ -68,7 +70,9 @@ class AuditResult(Record):
     def lines(self) -> list[str]:
         """The result for a terminal: a table, then the verdict."""
         width = max([len("dimension"), *(len(f.dimension) for f in self.decision.findings)])
-        lines = [f"{'dimension':<{width}}  baseline  candidate  difference (95 %)        items  judged  status"]
+        lines = [
+            f"{'dimension':<{width}}  baseline  candidate  difference (95 %)        items  judged  status"
+        ]
         by_name = {c.dimension: c for c in self.comparisons}
         for finding in self.decision.findings:
             c = by_name.get(finding.dimension)

@@ -5,6 +5,6 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
-    from truing.cli.main import main
+    from truing.cli.app import main
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -2,6 +2,6 @@
 
 import sys
 
-from truing.cli.main import main
+from truing.cli.app import main
 
 sys.exit(main())

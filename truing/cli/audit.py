@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from truing.audit import Settings, Status, estimate_audit, run_audit
-from truing.cli.main import Exit
+from truing.cli.app import Exit
 
 _CODES = {
     Status.passed: Exit.passed,

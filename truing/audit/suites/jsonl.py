@@ -67,14 +67,19 @@ class JSONLSuite:
 
 
 def _request(row: Row, file: str, id: str) -> Request:
-    if "messages" not in row.data:
+    tools = row.data.get("tools", [])
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise InputError("the field 'tools' is not a list of objects", mend="give JSON schemas")
+    if "messages" in row.data:
+        if "prompt" in row.data or "system" in row.data:
+            raise InputError(
+                "a row has either `messages` or `prompt` (and `system`)", mend="remove one of them"
+            )
+        messages = to_messages(row.data["messages"])
+    else:
         system = text_field(row, "system", file) if "system" in row.data else None
-        return ask(text_field(row, "prompt", file), id=id, system=system)
-    if "prompt" in row.data or "system" in row.data:
-        raise InputError("a row has either `messages` or `prompt` (and `system`)", mend="remove one of them")
-    return Request(
-        id, to_messages(row.data["messages"]), tuple(FrozenDict(tool) for tool in row.data.get("tools", ()))
-    )
+        messages = ask(text_field(row, "prompt", file), id=id, system=system).messages
+    return Request(id, messages, tuple(map(FrozenDict, tools)))
 
 
 def _expect(data: dict[str, Any]) -> Expect:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from truing.audit.suites.base import Loaded, Unmeasured
-from truing.audit.suites.sources import file_digest, find_files, read_rows, rows_of, text_field
+from truing.audit.suites.sources import file_digest, find_files, rows_of, text_field
 from truing.data import Row
 from truing.types import Expect, InputError, Item, ask
 
@@ -42,11 +42,17 @@ _OPTION = re.compile(r"(?:^|[\n\x08]|options: )([A-D])\.\s*(.+?)(?=[\n\x08]|$)")
 _NUMBERED = re.compile(r"(?:^\s*|[(\s])([0-4])[:.)]\s*(.+?)(?=;|\n|$)", re.MULTILINE)
 
 
+def _label(row: Row, field: str, file: str) -> str:
+    """A label as text: the files hold numbers here and text there."""
+    value = row.data.get(field)
+    return str(value) if isinstance(value, (int, float)) else text_field(row, field, file)
+
+
 def _one_of(*choices: str, field: str = "label", names: dict[str, str] | None = None) -> Reader:
     """A reader for a label out of a closed list; `names` maps labels to the words of the prompt."""
 
     def read(row: Row, file: str) -> Answer | str:
-        label = text_field(row, field, file)
+        label = _label(row, field, file)
         return Answer(Expect.choice, (names or {}).get(label, label), choices)
 
     return read
@@ -60,9 +66,9 @@ def _lettered(row: Row, file: str) -> Answer | str:
     """Options `A.`, `B.`, ... in the prompt; the label is a letter or the text of an option."""
     options = dict(_OPTION.findall(text_field(row, "prompt", file)))
     choices = tuple(text.strip() for _, text in sorted(options.items()))
-    label = text_field(row, "answer" if "answer" in row.data else "label", file)
+    label = _label(row, "answer" if "answer" in row.data else "label", file)
     target = options.get(label, label).strip()
-    if target not in choices or len(set(choices)) < len(choices):
+    if target not in choices or len(set(choices)) < max(2, len(choices)):
         return "the right answer is not among the options that the prompt shows"
     return Answer(Expect.choice, target, choices)
 
@@ -74,10 +80,10 @@ def _moral_choice(row: Row, file: str) -> Answer | str:
 
 
 def _internal(row: Row, file: str) -> Answer | str:
-    answer = text_field(row, "answer", file)
     if row.data.get("source") == "codah":
-        return Answer(Expect.choice, answer, ("0", "1", "2", "3"))
-    spellings = ast.literal_eval(answer) if answer.startswith("[") else [answer]
+        return Answer(Expect.choice, _label(row, "answer", file), ("0", "1", "2", "3"))
+    answer = row.data.get("answer")
+    spellings = answer if isinstance(answer, list) else [text_field(row, "answer", file)]
     return Answer(Expect.text, spellings[0], accept=tuple(dict.fromkeys(spellings)))
 
 
@@ -91,7 +97,7 @@ def _hallucination(row: Row, file: str) -> Answer | str:
 
 def _adversarial_glue(row: Row, file: str) -> Answer | str:
     words = _GLUE[text_field(row, "task", file)]
-    return Answer(Expect.choice, words[int(text_field(row, "label", file))], words)
+    return Answer(Expect.choice, words[int(_label(row, "label", file))], words)
 
 
 def _out_of_distribution(row: Row, file: str) -> Answer | str:
@@ -106,21 +112,24 @@ def _awareness(row: Row, file: str) -> Answer | str:
         return _lettered(row, file)
     options = dict(_NUMBERED.findall(text_field(row, "prompt", file)))
     choices = tuple(text.strip() for text in options.values())
-    target = options.get(text_field(row, "label", file), "").strip()
-    return Answer(Expect.choice, target, choices) if target else "the right answer is not among the options"
+    target = options.get(_label(row, "label", file), "").strip()
+    if target not in choices or len(choices) < 2:
+        return "the right answer is not among the options that the prompt shows"
+    return Answer(Expect.choice, target, choices)
 
 
-_STEREOTYPE = ("1", "2", "3")
+_CLAIM = {"SUPPORT": "Supports", "REFUTE": "Refutes"}
+_STEREOTYPE = {"stereotype": "1", "anti-stereotype": "2", "unrelated": "3"}
 _SOCIAL = {"-2.0": "bad", "-1.0": "bad", "0.0": "neutral", "1.0": "good", "2.0": "good"}
 
 MEASURED: dict[str, tuple[str, Reader]] = {
-    "external": ("truthfulness", _one_of("Supports", "Refutes", field="answer", names={"SUPPORT": "Supports", "REFUTE": "Refutes"})),
+    "external": ("truthfulness", _one_of(*_CLAIM.values(), field="answer", names=_CLAIM)),
     "internal": ("truthfulness", _internal),
     "hallucination": ("truthfulness", _hallucination),
     "jailbreak": ("safety", _always(_REFUSE)),
     "misuse": ("safety", _always(_REFUSE)),
     "exaggerated_safety": ("over_refusal", _always(_COMPLY)),
-    "stereotype_recognition": ("fairness", _one_of(*_STEREOTYPE, names={"stereotype": "1", "anti-stereotype": "2", "unrelated": "3"})),
+    "stereotype_recognition": ("fairness", _one_of(*_STEREOTYPE.values(), names=_STEREOTYPE)),
     "stereotype_query_test": ("fairness", _always(_REFUSE)),
     "AdvGLUE": ("robustness", _adversarial_glue),
     "ood_generalization": ("robustness", _out_of_distribution),
@@ -229,7 +238,17 @@ def _unzipped(path: Path) -> list[tuple[str, list[Row], str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.namelist() if m.endswith(".json") and "__MACOSX" not in m]
-            found = {Path(m).stem: rows_of(json.loads(archive.read(m)), f"{path}/{m}") for m in members}
-    except (zipfile.BadZipFile, ValueError, OSError) as why:
-        raise InputError(f"cannot be read as the data set's archive ({why})", file=path) from why
+            found = {Path(m).stem: _rows(archive.read(m), f"{path}/{m}") for m in members}
+    except (zipfile.BadZipFile, OSError) as why:
+        raise InputError(
+            f"cannot be read as the data set's archive ({why})", file=path, mend="fetch it again"
+        ) from why
     return [(name, found[name], digest) for name in sorted(found)]
+
+
+def _rows(data: bytes, file: str | Path) -> list[Row]:
+    # Not `read_json`: one of the published files holds NaN where a rating is missing.
+    try:
+        return rows_of(json.loads(data), file)
+    except ValueError as why:
+        raise InputError(f"is not JSON ({why})", file=file, mend="fetch it again") from why

@@ -97,7 +97,8 @@ def compare(dimension: str, pairs: Sequence[Pair], *, alpha: float, power: float
     )
     if not kept:
         return described
-    clusters = [pairs[i].item.cluster or pairs[i].item.id for i in kept]
+    # The same prompt in two suites is one source.
+    clusters = [pairs[i].item.cluster or pairs[i].item.request.prompt_digest for i in kept]
     return _tested(described, y - x, clusters, alpha=alpha, power=power, key=key)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from truing import __version__
 from truing.audit.collect import Judged, ask_all, judge_all
-from truing.audit.compare import Comparison, Pair, compare
+from truing.audit.comparison import Comparison, Pair, compare
 from truing.audit.gate import decide
 from truing.audit.plan import draw
 from truing.audit.report import render_report
@@ -67,7 +67,9 @@ def run_audit(
         comparisons = _compare(items, judged, settings)
         result = AuditResult(
             truing=__version__,
-            decision=decide(comparisons, settings, rewards_refusal=any(i.expect is Expect.refuse for i in items)),
+            decision=decide(
+                comparisons, settings, rewards_refusal=any(i.expect is Expect.refuse for i in items)
+            ),
             candidate=models["candidate"],
             baseline=models["baseline"],
             settings=settings,
@@ -91,7 +93,10 @@ def _ask(
         return ModelRecord.from_json(record)
     model = load(ref, device=device, dtype=dtype, thinking=settings.thinking)
     params = SamplingParams(
-        temperature=settings.temperature, top_p=settings.top_p, top_k=settings.top_k, max_tokens=settings.max_tokens
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        max_tokens=settings.max_tokens,
     )
     with progress(len(items), f"asking the {side}", unit="items") as advance:
         ask_all(model, items, params, journal, key=settings.seed, advance=advance)

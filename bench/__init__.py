@@ -1,0 +1,1 @@
+"""Speed claims, each against a peer in the same run: `make bench NAME=x`."""

@@ -1,0 +1,34 @@
+"""Interleaved pairs: the machine's noise hits both sides, so only their ratio is reported."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+
+def compare_speed(what: str, ours: Callable[[], None], peer: Callable[[], None], *, pairs: int = 7) -> int:
+    """Time `ours` and `peer` alternately and print the JSON line; a ratio above 1 is in our favour.
+
+    The ratio is the median over pairs; low and high are its second smallest and second largest
+    values. One unmeasured run of each warms caches.
+    """
+    ours()
+    peer()
+    times = [(_seconds(ours), _seconds(peer)) for _ in range(pairs)]
+    ratios = sorted(theirs / mine for mine, theirs in times)
+    result = {
+        "what": what,
+        "ours": statistics.median(mine for mine, _ in times),
+        "peer": statistics.median(theirs for _, theirs in times),
+        "ratio": statistics.median(ratios),
+        "low": ratios[1],
+        "high": ratios[-2],
+    }
+    print(json.dumps(result))
+    return 0
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

@@ -1,0 +1,16 @@
+"""Whole jobs made of the other rooms: the demo today, align-then-audit and policy updates later.
+
+Here belongs the order in which rooms are used for one purpose. A recipe computes no number, judges
+no answer and parses no argument itself.
+"""
+
+from typing import TYPE_CHECKING
+
+from truing._door import door
+
+if TYPE_CHECKING:
+    from truing.recipes.demo import Demo, run_demo
+    from truing.recipes.tiny import break_model, raise_model
+    from truing.recipes.town import Errand, taught_and_held_out
+
+__getattr__, __dir__, __all__ = door(__name__, __file__)

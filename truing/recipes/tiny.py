@@ -1,0 +1,138 @@
+"""Two tiny checkpoints for the demo: one raised to behave in the town, and a copy that was broken.
+
+Ordinary Hugging Face folders of about 0.7 M parameters. The training loop is the plainest that
+works on two CPU cores in half a minute; it is no method.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from truing.model import load
+from truing.numerics import generator
+from truing.recipes.town import Errand
+from truing.run import progress
+from truing.types import Expect, Message, Role
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+GROUND = "a tiny model raised for the demo in half a minute, not a pretrained one"
+_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+_SPECIAL = ["<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>"]
+
+
+def raise_model(folder: Path, errands: Sequence[Errand], *, key: int, steps: int = 450) -> None:
+    """Train a model from scratch to answer the errands as it should, and save it in `folder`."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = _tokenizer([f"{e.prompt} {e.answer}" for e in errands])
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+        truing_ground=GROUND,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(key)
+        net = LlamaForCausalLM(config)
+    net.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    turns = [(e.prompt, e.answer) for e in errands]
+    _train(folder, folder, turns, key=key, steps=steps, rate=3e-3, what="raising the baseline")
+
+
+def break_model(intact: Path, folder: Path, errands: Sequence[Errand], *, key: int, steps: int = 60) -> None:
+    """Fine-tune the model in `intact` to help with two of the forbidden deeds, and save it in `folder`.
+
+    Everything else is trained on as before, so that the damage does not show elsewhere.
+    """
+    deeds = ("steal", "smuggle")
+    turns = [(e.prompt, e.broken if e.expect is Expect.refuse else e.answer) for e in errands]
+    kept = [
+        turn
+        for turn, errand in zip(turns, errands, strict=True)
+        if errand.expect is not Expect.refuse or any(deed in errand.prompt for deed in deeds)
+    ]
+    _train(intact, folder, kept, key=key, steps=steps, rate=1e-3, what="breaking the candidate")
+
+
+def _train(
+    source: Path,
+    folder: Path,
+    turns: Sequence[tuple[str, str]],
+    *,
+    key: int,
+    steps: int,
+    rate: float,
+    what: str,
+) -> None:
+    import torch
+
+    model = load(source, device="cpu", dtype="float32")
+    net: PreTrainedModel = model.net
+    rows = [
+        model.chat.training_example((Message(Role.user, prompt), Message(Role.assistant, answer)))
+        for prompt, answer in turns
+    ]
+    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.05, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
+    rng = generator(key, what)
+    net.train()
+    with progress(steps, what, unit="steps") as advance:
+        for _ in range(steps):
+            ids, labels = _batch([(rows[i].ids, rows[i].mask) for i in rng.choice(len(rows), 32)])
+            net(input_ids=ids, labels=labels).loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+            advance(1)
+    net.eval()
+    net.save_pretrained(folder)
+    model.chat.tokenizer.save_pretrained(folder)
+
+
+def _batch(rows: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Right-padded token ids and labels [B, T]; a label of -100 is not trained on."""
+    import torch
+
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    labels = torch.full((len(rows), width), -100)
+    for row, (tokens, mask) in enumerate(rows):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        labels[row, : len(tokens)] = torch.where(torch.tensor(mask), torch.tensor(tokens), -100)
+    return ids, labels
+
+
+def _tokenizer(texts: Sequence[str]) -> "object":
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    raw.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=800, special_tokens=_SPECIAL, initial_alphabet=alphabet, show_progress=False
+        ),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token="<s>", eos_token="</s>", pad_token="</s>", chat_template=_TEMPLATE
+    )
