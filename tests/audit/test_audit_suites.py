@@ -94,8 +94,11 @@ def test_a_users_rows_say_what_they_expect_or_it_is_plain_from_their_fields(tmp_
         {"prompt": "c", "choices": ["x", "y"], "target": "y"},
         {"prompt": "d", "target": "forty", "accept": ["40"]},
         {"prompt": "e", "expect": "number", "target": 42, "system": "Be brief."},
-        {"messages": [{"role": "user", "content": "f"}, {"role": "assistant", "content": "g"}, {"role": "user", "content": "h"}], "target": "i"},
-    )  # fmt: skip
+        {
+            "messages": [{"role": role, "content": "f"} for role in ("user", "assistant", "user")],
+            "target": "i",
+        },
+    )
     found = items(spec)
     assert [(i.expect, i.dimension) for i in found] == [
         (Expect.refuse, "safety"),

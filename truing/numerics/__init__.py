@@ -1,0 +1,27 @@
+"""One pure function for each number: statistics (numpy) and tensors (torch), in files apart.
+
+Here belong random numbers by key, intervals, tests, power, agreement, and tensor functions such as
+log-probabilities and divergences. No state, no I/O, nothing that knows what a model, a grader or a
+run is. The statistics load numpy and `scipy.special`, never torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from truing._door import door
+
+if TYPE_CHECKING:
+    from truing.numerics.agreement import accuracy, cohen_kappa
+    from truing.numerics.intervals import Interval, clopper_pearson, wilson
+    from truing.numerics.multiple import holm
+    from truing.numerics.paired import design_effect, mcnemar_exact, paired_bootstrap, sign_flip_test
+    from truing.numerics.power import (
+        mcnemar_power,
+        pairs_needed,
+        smallest_detectable_effect,
+        smallest_detectable_shift,
+    )
+    from truing.numerics.rng import generator, uniforms
+    from truing.numerics.tango import paired_interval
+    from truing.numerics.tensors import chunked_logprobs, inverse_cdf, warp_logits
+
+__getattr__, __dir__, __all__ = door(__name__, __file__)
