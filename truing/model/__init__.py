@@ -1,0 +1,22 @@
+"""A language model: load by reference, render a conversation, sample, score, read and change activations.
+
+Here belong everything that turns a reference into a model and text into token ids and back, the
+samplers and scorers (in this process and behind an endpoint), and hooks on activations. What to do
+with the answers does not: judging lives in `grade`, training in `train`, choosing directions in
+`probe`.
+"""
+
+from typing import TYPE_CHECKING
+
+from truing._door import door
+
+if TYPE_CHECKING:
+    from truing.model.chat import ChatFormat, Rendered
+    from truing.model.endpoint import EndpointModel
+    from truing.model.fingerprint import fingerprint_folder
+    from truing.model.loading import load
+    from truing.model.local import LocalModel
+    from truing.model.memory import MemoryEstimate, estimate
+    from truing.model.reasoning import Split
+
+__getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -1,0 +1,128 @@
+"""A causal language model in two halves: the trunk makes hidden states, the head makes logits of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from truing.model.batching import Batch, packed, right_padded
+from truing.types import InputError
+
+if TYPE_CHECKING:
+    from transformers import Cache, PreTrainedModel
+
+
+class Trunk:
+    """The two halves of `net`, so that logits are made only where they are read.
+
+    Activation hooks find the batch of the running forward pass in `batch`. Nothing here turns
+    gradients or dropout on or off: training uses it as well as sampling.
+
+    Raises:
+        InputError: the model's own logits are not what its body and head make here.
+    """
+
+    def __init__(self, net: "PreTrainedModel") -> None:
+        self.net = net
+        self.batch: Batch | None = None
+        config = net.config.get_text_config(decoder=True)
+        self.width: int = config.hidden_size
+        self.context: int | None = getattr(config, "max_position_embeddings", None)
+        self.layers = _decoder_layers(net, config.num_hidden_layers)
+        self._head: nn.Module = net.get_output_embeddings()
+        self._softcap: float | None = getattr(config, "final_logit_softcapping", None)  # Gemma
+        # Cohere multiplies, Granite divides.
+        self._scale: float = (getattr(config, "logit_scale", None) or 1.0) / (
+            getattr(config, "logits_scaling", None) or 1.0
+        )
+        self._check_head()
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids go in."""
+        device: torch.device = self.net.device
+        return device
+
+    def hidden(self, batch: Batch, cache: "Cache | None" = None) -> Tensor:
+        """The last hidden states [B, T, D], after the final norm; `cache` is read and extended."""
+        self.batch = batch
+        try:
+            out: Any = self.net.base_model(
+                input_ids=batch.ids,
+                attention_mask=batch.attention_mask,
+                position_ids=batch.position_ids,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+        finally:
+            self.batch = None
+        states: Tensor = out.last_hidden_state
+        return states
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [..., V] in float32 of hidden states [..., D]."""
+        logits: Tensor = self._head(hidden).float()
+        if self._scale != 1:
+            logits = logits * self._scale
+        if self._softcap is not None:
+            logits = self._softcap * torch.tanh(logits / self._softcap)
+        return logits
+
+    @cached_property
+    def packs(self) -> bool:
+        """Whether several sequences in one row leave each other alone in this model.
+
+        Measured, not looked up: it depends on the attention implementation, and a model with a
+        recurrent state or position-free attention would mix them without a word.
+        """
+        types = set(getattr(self.net.config.get_text_config(decoder=True), "layer_types", None) or ())
+        if not types <= {"full_attention", "sliding_attention"}:
+            return False
+        sequences, lengths = [[1, 2, 3], [3, 2, 1, 0]], [3, 4]
+        with evaluating(self.net), torch.inference_mode():
+            together = self.hidden(packed(sequences, lengths, [[0, 1], [1, 0]], self.device))
+            apart = self.hidden(right_padded(sequences, lengths, self.device))
+        rows = [torch.cat([apart[0, :3], apart[1]]), torch.cat([apart[1], apart[0, :3]])]
+        return _close(together, torch.stack(rows))
+
+    def _check_head(self) -> None:
+        batch = right_padded([[0, 1, 2]], [3], self.device)
+        with evaluating(self.net), torch.inference_mode():
+            ours = self.logits(self.hidden(batch))
+            mask = torch.ones_like(batch.ids)
+            theirs: Tensor = self.net(input_ids=batch.ids, attention_mask=mask, use_cache=False).logits
+        if ours.shape != theirs.shape or not _close(ours, theirs):
+            name = type(self.net).__name__
+            raise InputError(f"the output head of {name} does something to its logits that is not known here")
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Dropout off inside; afterwards every submodule is in the mode it was in."""
+    training = [module for module in net.modules() if module.training]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _decoder_layers(net: "PreTrainedModel", count: int) -> nn.ModuleList:
+    for child in net.get_decoder().children():
+        if isinstance(child, nn.ModuleList) and len(child) == count:
+            return child
+    raise InputError(f"no list of {count} decoder layers was found in {type(net).__name__}")
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    """Equal up to the rounding of the less exact type; a model that makes NaN is judged elsewhere."""
+    b = b.to(a.device)
+    exact = torch.finfo(b.dtype).eps < 1e-6
+    scale = b.float().nan_to_num(0, 0, 0).abs().amax()
+    return torch.allclose(
+        a.float(), b.float(), rtol=0, atol=float(scale) * (1e-4 if exact else 0.05), equal_nan=True
+    )
