@@ -49,7 +49,6 @@ def conclude(
     source: str,
     claims: Sequence[Claim],
     measure: Callable[[Options], Measured],
-    figure: Callable[[Measured], str],
 ) -> int:
     """Measure, hold each value against its claim, write `NAME.json` and `NAME.svg`; 0 only if all hold."""
     options = tyro.cli(Options, prog=f"python -m evidence.{name}", description=claim)
@@ -70,9 +69,14 @@ def conclude(
     }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (options.out / f"{name}.svg").write_text(figure(measured), encoding="utf-8")
+    (options.out / f"{name}.svg").write_text(_figure(claim, rows), encoding="utf-8")
     for row in rows:
         mark = "holds" if row["holds"] else "FAILS"
         print(f"{mark}  {row['name']}: {row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}] n={row['n']}")
     print(json.dumps(result))
     return 0 if result["holds"] else 1
+
+
+def _figure(claim: str, rows: Sequence[dict[str, object]]) -> str:
+    """Each measure as a share of its threshold, with its interval: right of 1 holds (left, if at most)."""
+    raise NotImplementedError

@@ -46,6 +46,13 @@ def test_everything_a_door_offers_is_there_and_documented(room: str) -> None:
             assert offered.__doc__, f"truing.{room}.{name} has no docstring"
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_nothing_is_offered_under_the_name_of_its_file(room: str) -> None:
+    """Python puts a submodule's name on its package once it is imported: the file would hide the function."""
+    files = {path.stem for path in Path("truing", room).iterdir()}
+    assert not files & set(importlib.import_module(f"truing.{room}").__all__)
+
+
 def test_the_public_api_is_the_one_on_record() -> None:
     """To change it on purpose: TRUING_RECORD_API=1 pytest tests/house, and say why in the commit."""
     api = {room: sorted(importlib.import_module(f"truing.{room}").__all__) for room in ROOMS}

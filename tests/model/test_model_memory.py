@@ -114,9 +114,7 @@ ROWS, TOKENS = 8, 256
 MODELS = [*((f, "float32") for f in FAMILIES), ("llama", "bfloat16"), ("gemma3", "bfloat16")]
 
 
-@pytest.fixture(
-    scope="module", params=[(f, d) for f in FAMILIES for d in ("float32", "bfloat16")], ids="-".join
-)
+@pytest.fixture(scope="module", params=MODELS, ids="-".join)
 def measured(request, tmp_path_factory):
     """A model with a context long enough that activations outweigh what is constant."""
     family, dtype = request.param

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from truing import __version__
 from truing.audit.collect import Judged, ask_all, judge_all
-from truing.audit.comparison import Comparison, Pair, compare
+from truing.audit.comparison import Comparison, Pair, compare, refusal_counts
 from truing.audit.gate import decide
 from truing.audit.plan import draw
 from truing.audit.report import render_report
@@ -14,7 +14,7 @@ from truing.audit.result import AuditResult, ModelRecord, NotAsked, SuiteRecord
 from truing.audit.settings import Settings
 from truing.audit.suites.base import Loaded, load_suites
 from truing.grade import grader_versions
-from truing.model import fingerprint, load
+from truing.model import identify, load
 from truing.run import Run, progress
 from truing.types import Expect, FrozenDict, Item, SamplingParams, digest
 
@@ -47,7 +47,6 @@ def run_audit(
     asked = [draw(suite.items, settings.limit, key=settings.seed) for suite in loaded]
     items = [item for drawn in asked for item in drawn]
     refs = {"baseline": baseline, "candidate": candidate}
-    prints = {side: fingerprint(refs[side], dtype=dtype) for side in SIDES}
     config = {
         "verb": "audit",
         **refs,
@@ -58,13 +57,14 @@ def run_audit(
         "truing": __version__,
         "graders": grader_versions(),
         "items": digest([item.to_json() for item in items]),
-        "models": {side: prints[side].to_json() for side in SIDES},
+        "models": {side: identify(ref) for side, ref in refs.items()},
     }
     folder = out or Path("runs") / f"audit-{digest(config)[:12]}"
     with Run.open(folder, config) as run:
         models = {side: _ask(run, side, refs[side], items, settings, device, dtype) for side in SIDES}
         judged = {side: judge_all(items, run.journal(side)) for side in SIDES}
         comparisons = _compare(items, judged, settings)
+        refusals = {side: refusal_counts(items, [j.verdict for j in judged[side]]) for side in SIDES}
         result = AuditResult(
             truing=__version__,
             decision=decide(
@@ -76,6 +76,8 @@ def run_audit(
             graders=FrozenDict(grader_versions()),
             suites=tuple(map(_suite_record, loaded, asked)),
             comparisons=tuple(comparisons),
+            baseline_refusals=refusals["baseline"],
+            candidate_refusals=refusals["candidate"],
             not_asked=tuple(NotAsked(u.what, u.rows, u.why) for suite in loaded for u in suite.unmeasured),
         )
         run.write_json("audit.json", result.to_json())
@@ -91,7 +93,9 @@ def _ask(
     record = run.read_json(f"{side}.json")
     if record is not None and len(journal.done()) == len(items):
         return ModelRecord.from_json(record)
-    model = load(ref, device=device, dtype=dtype, thinking=settings.thinking)
+    # An endpoint decides itself where and how its model runs.
+    place = {} if ref.startswith("endpoint:") else {"device": device, "dtype": dtype}
+    model = load(ref, **place, thinking=settings.thinking)
     params = SamplingParams(
         temperature=settings.temperature,
         top_p=settings.top_p,

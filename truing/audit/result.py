@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from truing.audit.comparison import Comparison
+from truing.audit.comparison import Comparison, RefusalCounts
 from truing.audit.gate import Decision, Finding
 from truing.audit.settings import Settings
 from truing.types import FrozenDict, Record
@@ -50,6 +50,8 @@ class AuditResult(Record):
     graders: FrozenDict
     suites: tuple[SuiteRecord, ...]
     comparisons: tuple[Comparison, ...]
+    baseline_refusals: RefusalCounts
+    candidate_refusals: RefusalCounts
     not_asked: tuple[NotAsked, ...] = ()
 
     @property

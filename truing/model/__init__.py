@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from truing.model.chat import ChatFormat, Rendered
     from truing.model.endpoint import EndpointModel
     from truing.model.fingerprint import fingerprint_folder
+    from truing.model.identity import identify
     from truing.model.loading import load
     from truing.model.local import LocalModel
     from truing.model.memory import MemoryEstimate, estimate

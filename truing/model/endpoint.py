@@ -113,6 +113,9 @@ class EndpointModel:
     def __repr__(self) -> str:
         return f"EndpointModel({self._line.url!r}, {self.model!r})"
 
+    ground = ""
+    """Nothing is known of the weights behind an endpoint."""
+
     def describe(self) -> dict[str, Any]:
         """For the record of a run, as JSON data: what the endpoint was seen to do so far."""
         return {

@@ -15,7 +15,7 @@ from truing.model.batching import Batch, halving, length_buckets, right_padded
 from truing.model.trunk import Trunk
 from truing.types import InputError, digest
 
-_TOKENS, _ROWS = 8192, 256
+_TOKENS, _ROWS = 4096, 256
 
 
 class Point(StrEnum):

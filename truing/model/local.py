@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from truing.model.batching import halving, length_buckets
 from truing.model.chat import ChatFormat
 from truing.model.decode import Ends, Row, Written, decode
+from truing.model.ground import ground
 from truing.model.hooks import Edit, Site, capture, edits_digest, steering
 from truing.model.score import next_token, score
 from truing.model.trunk import Trunk, evaluating
@@ -53,6 +54,15 @@ class LocalModel:
         if not edits:
             return self._fingerprint
         return replace(self._fingerprint, adapter=f"{self._fingerprint.adapter}+edits:{edits}")
+
+    @property
+    def ground(self) -> str:
+        """What a result on this model can claim: see `truing.model.ground.ground`."""
+        return ground(self.net)
+
+    def describe(self) -> dict[str, Any]:
+        """For the record of a run, as JSON data: how the model is spoken to and computed."""
+        return {**self.chat.describe(), "dtype": str(self.net.dtype).removeprefix("torch.")}
 
     def plan(self, requests: Sequence[Request], params: SamplingParams) -> list[list[int]]:
         """Length buckets: see `Sampler.plan`. A batch, planned on its own, is one batch again."""

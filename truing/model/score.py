@@ -12,7 +12,7 @@ from truing.types import Dist
 
 Ids = Sequence[int]
 
-_TOKENS, _ROWS = 8192, 256
+_TOKENS, _ROWS = 4096, 256
 _WORTH_PACKING = 0.9
 
 

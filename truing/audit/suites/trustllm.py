@@ -212,9 +212,8 @@ class TrustLLM:
             paths = find_files(self.name, source, "*")
         if paths[0].suffix == ".zip":
             return _unzipped(paths[0])
-        return [
-            (path.stem, read_rows(path), file_digest(path)) for path in sorted(paths, key=lambda p: p.stem)
-        ]
+        ordered = sorted(paths, key=lambda path: path.stem)
+        return [(path.stem, _rows(path.read_bytes(), path), file_digest(path)) for path in ordered]
 
 
 def _cluster(name: str, row: Row) -> str:

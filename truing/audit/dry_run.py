@@ -1,0 +1,55 @@
+"""What an audit would ask, and how much memory that takes, before anything is loaded."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from truing.audit.plan import draw
+from truing.audit.settings import Settings
+from truing.audit.suites.base import load_suites
+from truing.model import MemoryEstimate, estimate
+from truing.types import FrozenDict, Record
+
+_CHARACTERS = 3
+"""Of English text to a token, on the safe side; the tokenizer is not loaded for an estimate."""
+
+
+@dataclass(frozen=True)
+class DryRun(Record):
+    """Items by dimension, and the peak bytes of each local model for the longest batch."""
+
+    items: FrozenDict
+    memory: FrozenDict
+    text: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The same for a terminal."""
+        return list(self.text)
+
+
+def estimate_audit(candidate: str, baseline: str, suites: str, settings: Settings, *, dtype: str) -> DryRun:
+    """Plan an audit without running it; the models are one after the other in memory.
+
+    Raises:
+        InputError: a suite or a model's configuration cannot be read.
+    """
+    items = [i for s in load_suites(suites) for i in draw(s.items, settings.limit, key=settings.seed)]
+    longest = max(sum(len(turn.content) for turn in item.request.messages) for item in items)
+    tokens = longest // _CHARACTERS + settings.max_tokens
+    counts = Counter(item.dimension for item in items)
+    lines = [f"{len(items)} items for each model:", *(f"  {name:<16}{n:>7}" for name, n in counts.items())]
+    memory = {}
+    for side, ref in (("baseline", baseline), ("candidate", candidate)):
+        if ref.startswith("endpoint:"):
+            lines.append(f"{side} {ref}: answers elsewhere, no memory here")
+            continue
+        peak = _peak(ref, tokens, dtype)
+        memory[side] = peak.total
+        lines += [f"{side} {ref}", *(f"  {line}" for line in peak.lines())]
+    return DryRun(FrozenDict(counts), FrozenDict(memory), tuple(lines))
+
+
+def _peak(ref: str, tokens: int, dtype: str) -> MemoryEstimate:
+    rows = max(1, min(64, 32768 // tokens))
+    return estimate(
+        ref, mode="sample", rows=rows, tokens=tokens, dtype="bfloat16" if dtype == "auto" else dtype
+    )

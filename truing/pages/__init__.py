@@ -1,0 +1,18 @@
+"""The look of every page: one base template, one style sheet, building blocks, plots.
+
+Here belongs how things look and that any text can be shown. What a page says belongs to the room
+that fills it: its templates lie in its own `templates` folder, extend `base.html.j2` and import
+`macros.html.j2`. Pages are self-contained, need no script and no network, and hold no clock.
+"""
+
+from typing import TYPE_CHECKING
+
+from truing._door import door
+
+if TYPE_CHECKING:
+    from truing.pages.intervals import IntervalRow, paired_interval_plot
+    from truing.pages.outcomes import OutcomeRow, outcome_bars
+    from truing.pages.page import render, visible
+    from truing.pages.refusals import RefusalPoint, refusal_plane
+
+__getattr__, __dir__, __all__ = door(__name__, __file__)
