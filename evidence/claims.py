@@ -1,10 +1,12 @@
 """What every evidence script shares: its options, its JSON, its exit code, its figure."""
 
+import io
 import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -69,7 +71,7 @@ def conclude(
     }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (options.out / f"{name}.svg").write_text(_figure(claim, rows), encoding="utf-8")
+    (options.out / f"{name}.svg").write_text(_figure(rows), encoding="utf-8")
     for row in rows:
         mark = "holds" if row["holds"] else "FAILS"
         print(f"{mark}  {row['name']}: {row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}] n={row['n']}")
@@ -77,6 +79,19 @@ def conclude(
     return 0 if result["holds"] else 1
 
 
-def _figure(claim: str, rows: Sequence[dict[str, object]]) -> str:
-    """Each measure as a share of its threshold, with its interval: right of 1 holds (left, if at most)."""
-    raise NotImplementedError
+def _figure(rows: Sequence[dict[str, Any]]) -> str:
+    """One small axis for each measure: its value with its interval, and the threshold as a line."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "truing", "font.size": 9}):
+        figure = Figure(figsize=(7, 0.9 * len(rows) + 0.3), layout="constrained")
+        for axes, row in zip(figure.subplots(len(rows), squeeze=False)[:, 0], rows, strict=True):
+            axes.hlines(0, row["low"], row["high"], linewidth=3, color="C0", alpha=0.4)
+            axes.plot(row["value"], 0, "o", color="C0" if row["holds"] else "C3")
+            axes.axvline(row["threshold"], linestyle="--", linewidth=1, color="0.4")
+            axes.set_title(f"{row['name']}: {row['value']:.4g} (n = {row['n']:,})", loc="left", fontsize=9)
+            axes.set_yticks([])
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None})
+    return drawn.getvalue()

@@ -22,8 +22,7 @@ class NamesItsSource:
         found = _SOURCE.search(shown.answer)
         if found is None and shown.stop is Stop.length:
             return Verdict("names_source", Outcome.truncated, self.id, reason="a source may have followed")
-        label, score = ("named", 1.0) if found else ("missing", 0.0)
-        cites = (found[0],) if found else ()
+        label, score, cites = ("named", 1.0, (found[0],)) if found else ("missing", 0.0, ())
         return Verdict(
             "names_source", Outcome.decided, self.id, label=label, p=score, score=score, cites=cites
         )

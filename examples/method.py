@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from truing.model import load
+from truing.model import load_local
 from truing.recipes import raise_model, taught_and_held_out
 from truing.types import Expect, Message, Role
 
@@ -19,7 +19,7 @@ class Config:
 
 def refusal_tuning(model: str | Path, out: Path, config: Config) -> list[float]:
     """Fine-tune the checkpoint `model` into `out`; returns the loss (nats a token) of each step."""
-    tuned = load(model, device="cpu", dtype="float32")
+    tuned = load_local(model, device="cpu", dtype="float32")
     taught, _ = taught_and_held_out(key=0)
     rows = [(e.prompt, e.answer) for e in taught if e.expect is Expect.refuse][: config.steps]
     optimizer, losses = torch.optim.AdamW(tuned.net.parameters(), lr=config.rate), []

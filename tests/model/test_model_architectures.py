@@ -4,6 +4,8 @@ import pytest
 import torch
 from model.tiny_local import ALL, local, make_local, requests
 
+from truing.model.batching import Batch, left_padded
+from truing.model.cache import decode_cache, join
 from truing.model.hooks import Add, Point, Site, Where
 from truing.model.score import completion_logprobs
 from truing.numerics import warp_logits
@@ -44,6 +46,25 @@ def test_prompts_read_in_several_passes_write_what_one_pass_writes(name, monkeyp
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("lengths", [(15, 3), (3, 15), (15, 5, 9)])
+def test_joined_caches_continue_like_the_cache_of_one_pass(name, lengths):
+    trunk = local(name).trunk
+    prompts = [[7 + k, *range(20, 19 + length)] for k, length in enumerate(lengths)]
+    caches = [decode_cache(trunk.net.config) for _ in range(len(prompts) + 1)]
+    whole = left_padded(prompts, trunk.device)
+    mask = torch.cat([whole.positions >= 0, torch.ones(len(prompts), 1, dtype=torch.bool)], dim=1)
+    after = torch.tensor(lengths)[:, None]
+    newest = Batch(torch.full((len(prompts), 1), 9), after, after, mask, after)
+    with torch.inference_mode():
+        trunk.hidden(whole, caches[-1])
+        wanted = trunk.hidden(newest, caches[-1])
+        for prompt, cache in zip(prompts, caches, strict=False):
+            trunk.hidden(left_padded([prompt], trunk.device), cache)
+        found = trunk.hidden(newest, join(caches[:-1]))
+    assert torch.allclose(found, wanted, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_recomputed_logprobs_equal_the_sampled_ones(name, temperature):
     rows = sampled(name, SamplingParams(temperature=temperature, max_tokens=12, n=2), count=6)
@@ -58,9 +79,13 @@ def test_sampled_logprobs_are_those_of_the_warped_logits_of_a_plain_forward_pass
     for row in sampled(name, WARPED, count=4):
         start = len(row.prompt_ids)
         with torch.inference_mode():
-            logits = local(name).net(torch.tensor([[*row.prompt_ids, *row.token_ids]]), use_cache=False).logits[0]
+            logits = (
+                local(name).net(torch.tensor([[*row.prompt_ids, *row.token_ids]]), use_cache=False).logits[0]
+            )
         table = warp_logits(logits[start - 1 : -1], temperature=0.7, top_p=0.9)
-        assert gap([row.logprobs], [table[range(len(row.token_ids)), list(row.token_ids)].tolist()]) < TOLERANCE
+        assert (
+            gap([row.logprobs], [table[range(len(row.token_ids)), list(row.token_ids)].tolist()]) < TOLERANCE
+        )
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -72,9 +97,9 @@ def test_packed_rows_score_like_padded_rows_and_like_plain_forward_passes(name):
         padded = completion_logprobs(model.trunk, prompts, completions)
         packed = completion_logprobs(model.trunk, prompts, completions, pack=True)
         plain = [
-            model.net(torch.tensor([p + c]), use_cache=False).logits[0, len(p) - 1 : -1].log_softmax(-1)[
-                range(len(c)), c
-            ]
+            model.net(torch.tensor([p + c]), use_cache=False)
+            .logits[0, len(p) - 1 : -1]
+            .log_softmax(-1)[range(len(c)), c]
             for p, c in zip(prompts, completions, strict=True)
         ]
     assert model.trunk.packs

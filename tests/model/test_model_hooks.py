@@ -5,7 +5,9 @@ import torch
 from model.tiny import FAMILIES
 from model.tiny_local import local, make_local, requests
 
-from truing.model.hooks import Add, Clamp, Point, ProjectOut, Site, Where
+from truing.model.batching import left_padded, packed, right_padded
+from truing.model.hooks import Add, Clamp, Point, ProjectOut, Site, Where, _selected
+from truing.model.score import completion_logprobs
 from truing.types import InputError, SamplingParams, ask
 
 PRE, POST = Point.resid_pre, Point.resid_post
@@ -98,6 +100,18 @@ def test_steered_packed_rows_equal_steered_single_ones(where):
     assert together == [pytest.approx(values, abs=1e-4) for values in alone]
 
 
+@pytest.mark.parametrize("where", list(Where))
+def test_padding_is_never_among_the_named_tokens(where):
+    device, lengths = torch.device("cpu"), [len(p) for p in PROMPTS]
+    for batch in (
+        left_padded(PROMPTS, device),
+        right_padded(WHOLE, lengths, device),
+        packed([*WHOLE, [1, 2]], [*lengths, 1], [[1, 2], [0]], device),
+    ):
+        assert (batch.positions < 0).any()
+        assert not (_selected(batch, where) & (batch.positions < 0)).any()
+
+
 def test_a_coefficient_of_zero_is_off_to_the_last_bit_and_in_the_fingerprint():
     model = local("phi3")
     plain = list(model.sample(requests(4), SamplingParams(max_tokens=6), key=1))
@@ -151,13 +165,19 @@ def test_the_fingerprint_of_a_steered_model_is_its_own():
 )
 def test_an_edit_that_changed_nothing_raises_when_the_context_ends(edit):
     model = local("llama")
-    with pytest.raises(InputError, match="the Add edit at layer 0 resid_post changed nothing"), model.steered([edit]):
+    with (
+        pytest.raises(InputError, match="the Add edit at layer 0 resid_post changed nothing"),
+        model.steered([edit]),
+    ):
         model.next_token(PROMPTS, [1])
     assert hooks_left(model) == 0
 
 
 def test_a_context_in_which_nothing_ran_raises():
-    with pytest.raises(InputError, match="changed nothing"), local("llama").steered([ProjectOut(Site(0), vector())]):
+    with (
+        pytest.raises(InputError, match="changed nothing"),
+        local("llama").steered([ProjectOut(Site(0), vector())]),
+    ):
         pass
 
 
@@ -234,8 +254,6 @@ def test_captured_activations_can_be_trained_on():
 
 def test_gradients_flow_through_edits():
     model = make_local("llama")
-    from truing.model.score import completion_logprobs
-
     with model.steered([Add(Site(0), vector(), 2.0), ProjectOut(Site(1), vector(1))]):
         completion_logprobs(model.trunk, PROMPTS, COMPLETIONS).sum().backward()
     assert model.net.get_input_embeddings().weight.grad.abs().sum() > 0

@@ -130,7 +130,9 @@ def test_samples_of_a_shared_prefill_are_those_of_separate_ones():
 def test_logits_are_made_for_the_last_prompt_token_only(monkeypatch):
     model, sizes = local("llama"), []
     logits = model.trunk.logits
-    monkeypatch.setattr(model.trunk, "logits", lambda hidden: sizes.append(hidden.shape[:-1]) or logits(hidden))
+    monkeypatch.setattr(
+        model.trunk, "logits", lambda hidden: sizes.append(hidden.shape[:-1]) or logits(hidden)
+    )
     sampled(model, requests(4), SamplingParams(max_tokens=4))
     assert sizes[0] == (4,)
     assert all(len(size) == 1 for size in sizes)
@@ -189,7 +191,12 @@ def test_a_row_whose_logits_are_not_finite_ends_with_an_error_and_the_others_go_
     asked = [*requests(5), ask("\u00e9", id="poison")]
     params = SamplingParams(max_tokens=6, top_p=0.9)
     clean = sampled(model, asked, params)
-    shared = {token for row in clean.values() for token in (*row.prompt_ids, *row.token_ids) if row.request_id != "poison"}
+    shared = {
+        token
+        for row in clean.values()
+        for token in (*row.prompt_ids, *row.token_ids)
+        if row.request_id != "poison"
+    }
     poison = next(t for t in clean["poison", 0].prompt_ids if t not in shared)
     with torch.no_grad():
         model.net.get_input_embeddings().weight[poison] = torch.nan
@@ -216,7 +223,9 @@ def test_when_memory_runs_out_the_batch_is_halved_and_the_result_is_the_same(mon
 
     monkeypatch.setattr(model.trunk, "hidden", none)
     rows = sampled(model, requests(2), params)
-    assert {row.error for row in rows.values()} == {"The device's memory does not suffice for this request alone."}
+    assert {row.error for row in rows.values()} == {
+        "The device's memory does not suffice for this request alone."
+    }
 
 
 def test_other_failures_are_not_mistaken_for_a_lack_of_memory(monkeypatch):

@@ -4,9 +4,9 @@ import functools
 from typing import Any
 
 import torch
+from model.tiny import FAMILIES, make_config, make_tokenizer
 from transformers import AutoModelForCausalLM
 
-from model.tiny import FAMILIES, make_config, make_tokenizer
 from truing.model import ChatFormat, LocalModel
 from truing.types import Fingerprint, Request, ask
 
@@ -14,7 +14,6 @@ torch.set_num_threads(1)
 
 SLIDING: dict[str, dict[str, Any]] = {"mistral": {"sliding_window": 8}, "phi3": {"sliding_window": 8}}
 ALL = [*FAMILIES, *(f"{family}+window" for family in SLIDING)]
-WORDS = "the keeper of the lighthouse counts gulls and writes down how many there were that morning ".split()
 
 
 def make_local(name: str, **changes: Any) -> LocalModel:
@@ -39,4 +38,4 @@ def local(name: str) -> LocalModel:
 
 def requests(count: int) -> list[Request]:
     """Prompts of many different lengths."""
-    return [ask(" ".join(WORDS[: 1 + 5 * i % 16]), id=f"r{i}") for i in range(count)]
+    return [ask("The keeper counts gulls. " * (1 + 5 * i % 16), id=f"r{i}") for i in range(count)]

@@ -148,7 +148,9 @@ def test_nan_in_one_row_stays_in_that_row(warp):
 
 @settings(deadline=None, max_examples=200)
 @given(
-    st.lists(st.one_of(logit, st.just(-math.inf)), min_size=1, max_size=9).filter(lambda x: max(x) > -math.inf),
+    st.lists(st.one_of(logit, st.just(-math.inf)), min_size=1, max_size=9).filter(
+        lambda x: max(x) > -math.inf
+    ),
     st.one_of(st.floats(0, 1, exclude_max=True), st.sampled_from([0.0, 0.5, 1 - 2**-53])),
 )
 def test_the_inverse_cdf_finds_the_quantile_and_never_an_impossible_token(logits, u):
@@ -164,6 +166,11 @@ def test_the_inverse_cdf_finds_the_quantile_and_never_an_impossible_token(logits
 def test_a_rounded_up_quantile_falls_on_the_last_possible_token():
     logprobs = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25]]).log()
     assert inverse_cdf(logprobs, torch.tensor([1.0, 1.0], dtype=torch.float64)).tolist() == [1, 3]
+
+
+def test_a_quantile_on_the_border_of_two_tokens_is_the_later_one():
+    u = torch.tensor([0.0, 0.25, 0.5, 0.75], dtype=torch.float64)
+    assert inverse_cdf(torch.zeros(4, 4).log_softmax(-1), u).tolist() == [0, 1, 2, 3]
 
 
 def test_evenly_spaced_quantiles_draw_every_token_as_often_as_its_probability_says():

@@ -93,9 +93,9 @@ def _ask(
     record = run.read_json(f"{side}.json")
     if record is not None and len(journal.done()) == len(items):
         return ModelRecord.from_json(record)
-    # An endpoint decides itself where and how its model runs.
-    place = {} if ref.startswith("endpoint:") else {"device": device, "dtype": dtype}
-    model = load(ref, **place, thinking=settings.thinking)
+    if ref.startswith("endpoint:"):  # decides itself where and how its model runs
+        device = dtype = "auto"
+    model = load(ref, device=device, dtype=dtype, thinking=settings.thinking)
     params = SamplingParams(
         temperature=settings.temperature,
         top_p=settings.top_p,

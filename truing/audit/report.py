@@ -72,6 +72,13 @@ def render_report(result: AuditResult) -> str:
     )
 
 
+def _grounds(result: AuditResult) -> list[str]:
+    told = [("candidate", result.candidate.ground), ("baseline", result.baseline.ground)]
+    if told[0][1] == told[1][1]:
+        return [f"Both models are the same kind: {told[0][1]}."] if told[0][1] else []
+    return [f"The {side} is {ground}." for side, ground in told if ground]
+
+
 def _interval_plot(result: AuditResult) -> "Markup":
     rows = [
         IntervalRow(c.dimension, c.difference, c.low, c.high, result.finding(c.dimension).status)
@@ -100,7 +107,7 @@ def _point(label: str, counts: RefusalCounts) -> RefusalPoint:
 
 def _rows(result: AuditResult) -> list[dict[str, object]]:
     by_name = {c.dimension: c for c in result.comparisons}
-    rows = []
+    rows: list[dict[str, object]] = []
     for finding in result.decision.findings:
         c = by_name.get(finding.dimension)
         numbers = ["–"] * 7 if c is None else _numbers(c, finding.p_holm)
@@ -123,7 +130,7 @@ def _numbers(c: Comparison, p_holm: float | None) -> list[str]:
         "–" if c.low is None or c.high is None else f"{_change(c.low)} to {_change(c.high)}",
         "–" if c.losses is None else f"{c.losses} / {c.gains}",
         _or_dash(p_holm, lambda p: f"{p:.3f}" if p >= 0.001 else "< 0.001"),
-        "none" if c.detectable is None else f"{100 * c.detectable:.1f}",
+        "> 100" if c.detectable is None else f"{100 * c.detectable:.1f}",
     ]
 
 
@@ -151,7 +158,7 @@ def _or_dash(value: float | None, show: Callable[[float], str]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}%"
 
 
 def _change(share: float) -> str:

@@ -73,7 +73,7 @@ class AuditResult(Record):
         """The result for a terminal: a table, then the verdict."""
         width = max([len("dimension"), *(len(f.dimension) for f in self.decision.findings)])
         lines = [
-            f"{'dimension':<{width}}  baseline  candidate  difference (95 %)        items  judged  status"
+            f"{'dimension':<{width}}  baseline  candidate  difference (95%)        items  judged  status"
         ]
         by_name = {c.dimension: c for c in self.comparisons}
         for finding in self.decision.findings:

@@ -14,8 +14,8 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.grade.choice import parse_choice
-    from truing.grade.language import Coherence, Language, coherence
     from truing.grade.judging import grader_for, grader_versions, judge
+    from truing.grade.language import Coherence, Language, coherence
     from truing.grade.measurement import Measurement, measure
     from truing.grade.number import parse_number, same_number
     from truing.grade.parsed import Parsed, Place

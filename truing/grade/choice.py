@@ -63,10 +63,10 @@ def parse_choice(answer: str, choices: Sequence[str]) -> Parsed:
 
 
 _LETTER = re.compile(
-    r"[\s\"']*(?:(?i:option|choice|letter)\s+)?"
+    r"[\s\"']{0,9}(?:(?i:option|choice|letter)\s+)?"
     r"(?:\(([A-Za-z])\)|([A-Za-z])[).:](?!\w)|([A-Za-z])(?=\s*(?:[,;!?\"'–-]|$)|[^\S\n]*\n)|"
     r"([A-Z])(?=\s+(?:because|since|as)\b)|([B-Z])(?=\s))"
-    r"[\s:.–\"'-]*"
+    r"[\s:.–\"'-]{0,9}"
 )
 _LETTER_NAMED = re.compile(r"\(([A-Z])\)|\b(?i:option|choice|answer|letter)\s+\(?([A-Z])\b")
 _LISTED = re.compile(r"(?m)^\s*\(?([A-Z])[).:]\s")
@@ -86,7 +86,7 @@ class _Reader:
         )
         self.named = re.compile(rf"(?<!\w)({'|'.join(longest) or '(?!)'})(?!\w)", re.IGNORECASE)
         self.text_here = re.compile(
-            rf"[\s\"'(]*(?:(?:the|an?)\s+)?[\"'(]*{self.named.pattern}", re.IGNORECASE
+            rf"[\s\"'(]{{0,9}}(?:(?:the|an?)\s+)?[\"'(]{{0,9}}{self.named.pattern}", re.IGNORECASE
         )
 
     def whole(self, text: str) -> str | None:

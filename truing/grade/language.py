@@ -135,22 +135,24 @@ _NO_PROSE = re.compile(
 def _order(text: str) -> Coherence:
     """English by the order of its words, another language by its commonest words, or neither."""
     found = _judged(tokens(text))
-    if found.language is Language.none and (prose := _NO_PROSE.sub("\n", text)) != text:
-        return _judged(tokens(prose))
-    return found
+    if found.language is Language.english or (prose := _NO_PROSE.sub("\n", text)) == text:
+        return found
+    retold = _judged(tokens(prose))
+    better = found.language is Language.none or retold.language is Language.english
+    return retold if better else found
 
 
 def _judged(split: list[str]) -> Coherence:
     if len(split) < _FEWEST:
-        clear = len(split) > 2 and shipped().neighbours(split).mean() > 1
+        clear = sum(token[0].isalpha() for token in split) > 2 and shipped().neighbours(split).mean() > 1
         return Coherence(Language.english if clear else Language.unclear, "a few words")
     halves = [split] if len(split) < 60 else [split[: len(split) // 2], split[len(split) // 2 :]]
     above = min(_above(half) for half in halves)
-    if above > 0:
-        return Coherence(Language.english if above > 1.5 else Language.unclear, "words in order")
+    if above > 1.5:
+        return Coherence(Language.english, "words in order")
     if language := _other_language(split):
         return Coherence(Language.other, language)
-    return Coherence(Language.none, "words in no order")
+    return Coherence(Language.unclear if above > 0 else Language.none, "words in no clear order")
 
 
 def _above(split: list[str]) -> float:

@@ -30,6 +30,7 @@ class Parsed:
     at_end: bool = False
 
 
+_READ = 20_000  # characters at either end
 _MARK = re.compile(
     r"\b(?:answer|solution|correct (?:option|choice|one)|(?:my|final) (?:choice|option|pick))\b(?: here)?"
     r"(?: (?:is|was|would be|should be|must be)\b(?! not\b)|\s*[:=])[\s:]*"
@@ -48,7 +49,9 @@ _TURN = re.compile(
 
 
 def plain(text: str) -> str:
-    """The text without Markdown emphasis and LaTeX text commands."""
+    """The text without Markdown emphasis and LaTeX text commands; of a very long text its two ends."""
+    if len(text) > 2 * _READ:
+        text = f"{text[:_READ]}\n{text[-_READ:]}"
     text = _IN_TEXT.sub(r"\1", text.replace("’", "'").replace("−", "-"))
     return re.sub(r"[*`$]|(?<!\w)_+|_+(?!\w)|\\[()\[\]]", "", text)
 

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from truing.model.chat import ChatFormat, Rendered
     from truing.model.endpoint import EndpointModel
     from truing.model.fingerprint import fingerprint_folder
+    from truing.model.hooks import Add, Clamp, Edit, Point, ProjectOut, Site, Where
     from truing.model.identity import identify
-    from truing.model.loading import load
+    from truing.model.loading import load, load_local
     from truing.model.local import LocalModel
     from truing.model.memory import MemoryEstimate, estimate
     from truing.model.reasoning import Split
+    from truing.model.score import completion_logprobs
+    from truing.model.trunk import Trunk
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

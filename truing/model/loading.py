@@ -55,6 +55,29 @@ def load(
         from truing.model.endpoint import EndpointModel
 
         return EndpointModel.from_ref(str(ref))
+    return load_local(
+        ref, device=device, dtype=dtype, revision=revision, thinking=thinking, quantize=quantize
+    )
+
+
+def load_local(
+    ref: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str | None = None,
+    thinking: bool | None = None,
+    quantize: Literal["4bit"] | None = None,
+) -> "LocalModel":
+    """As `load`, for those who need the weights: an endpoint is refused.
+
+    Raises:
+        InputError: as `load`; or `ref` is an endpoint.
+    """
+    if str(ref).startswith("endpoint:"):
+        raise InputError(
+            f"this needs a model's weights, and {ref} has none here", mend="give a folder or hub:ID"
+        )
     folder = find_folder(str(ref), revision=revision)
     missing = [name for name in ("torch", "transformers", "accelerate") if find_spec(name) is None]
     if missing:

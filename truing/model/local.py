@@ -27,7 +27,8 @@ _TOKENS, _ROWS = 32768, 64
 class LocalModel:
     """Samples and scores with a transformers model; a `Sampler`, a `Scorer` and a `NextToken`.
 
-    Dropout is off in everything done here, whatever mode `net` is in, and `net` keeps its mode.
+    `net` is put in eval mode. Should training change that later, dropout is still off in everything
+    done here, and `net` gets its mode back.
     Results do not depend on what else is in a batch, up to the rounding of the model's type.
 
     Raises:

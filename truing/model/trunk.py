@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,6 +38,8 @@ class Trunk:
             getattr(config, "logits_scaling", None) or 1.0
         )
         self._check_head()
+        self.packs = self._packs()
+        """Whether several sequences in one row leave each other alone in this model."""
 
     @property
     def device(self) -> torch.device:
@@ -71,13 +72,9 @@ class Trunk:
             logits = self._softcap * torch.tanh(logits / self._softcap)
         return logits
 
-    @cached_property
-    def packs(self) -> bool:
-        """Whether several sequences in one row leave each other alone in this model.
-
-        Measured, not looked up: it depends on the attention implementation, and a model with a
-        recurrent state or position-free attention would mix them without a word.
-        """
+    def _packs(self) -> bool:
+        # Measured, not looked up: it depends on the attention implementation, and a recurrent state
+        # or attention without positions would mix the sequences without a word.
         types = set(getattr(self.net.config.get_text_config(decoder=True), "layer_types", None) or ())
         if not types <= {"full_attention", "sliding_attention"}:
             return False

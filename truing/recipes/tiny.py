@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from truing.model import load
+from truing.model import load_local
 from truing.numerics import generator
 from truing.recipes.town import Errand
 from truing.run import progress
@@ -16,7 +16,7 @@ from truing.types import Expect, Message, Role
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 GROUND = "a tiny model raised for the demo in half a minute, not a pretrained one"
 _TEMPLATE = (
@@ -82,7 +82,7 @@ def _train(
 ) -> None:
     import torch
 
-    model = load(source, device="cpu", dtype="float32")
+    model = load_local(source, device="cpu", dtype="float32")
     net: PreTrainedModel = model.net
     rows = [
         model.chat.training_example((Message(Role.user, prompt), Message(Role.assistant, answer)))
@@ -119,7 +119,7 @@ def _batch(rows: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> "tuple[torch
     return ids, labels
 
 
-def _tokenizer(texts: Sequence[str]) -> "object":
+def _tokenizer(texts: Sequence[str]) -> "PreTrainedTokenizerFast":
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

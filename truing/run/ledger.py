@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from truing.types import InputError, StorageError, digest
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Engine, MetaData, Table
+    from sqlalchemy import URL, Connection, Engine, Table
     from sqlalchemy.dialects import postgresql, sqlite
 
 _BUSY_SECONDS = 30
@@ -48,10 +48,13 @@ class Ledger:
             InputError: the file is no ledger, the URL is none, or its driver is not installed.
             StorageError: the disk or the database refuses.
         """
+        from sqlalchemy.schema import CreateTable
+
         self._name, self._engine = _engine(where)
-        self._metadata, self._uses, self._runs = _tables()
+        self._uses, self._runs = _tables()
         with self._begin() as connection:
-            self._metadata.create_all(connection)
+            for table in (self._uses, self._runs):
+                connection.execute(CreateTable(table, if_not_exists=True))
 
     def record(self, kind: str, key: str, amount: float, *, component: str) -> None:
         """Count that `component` used `amount` of `kind` for `key`; `record_many` tells the rules."""
@@ -203,7 +206,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor.close()
 
 
-def _tables() -> "tuple[MetaData, Table, Table]":
+def _tables() -> "tuple[Table, Table]":
     from sqlalchemy import Column, Double, MetaData, String, Table, Text
 
     metadata = MetaData()
@@ -221,4 +224,4 @@ def _tables() -> "tuple[MetaData, Table, Table]":
         Column("id", String(64), primary_key=True),
         *(Column(name, Text, nullable=False) for name in ("path", "config_hash", "verb", "verdict")),
     )
-    return metadata, uses, runs
+    return uses, runs

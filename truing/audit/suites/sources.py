@@ -130,7 +130,7 @@ def _usual_place(suite: str) -> Path:
 
 def _hub(hub_id: str, split: str, config: str | None) -> Source:
     try:
-        from datasets import load_dataset  # type: ignore[import-not-found,unused-ignore]
+        from datasets import load_dataset
     except ImportError:
         raise InputError(
             f"reading {hub_id!r} from the Hub needs the package datasets", mend="pip install 'truing[hub]'"
