@@ -93,6 +93,10 @@ def test_an_answer_at_the_very_end_may_have_been_cut() -> None:
     assert not parse_choice("The answer is B because he said so, as we know", WHO).at_end
 
 
+def test_letters_that_only_fold_alike_are_not_the_same_choice() -> None:
+    assert parse_choice("It must be the sſs then", ("ſſſ", "ttt")).value is None
+
+
 def test_only_an_announced_answer_is_sure() -> None:
     assert parse_choice("The answer is B.", WHO).place is Place.announced
     assert parse_choice("He met the grandson there, it seems", WHO).place is Place.mentioned
@@ -103,7 +107,9 @@ def test_any_text_is_parsed_to_a_given_choice_or_to_none(answer: str, choices: l
     assert parse_choice(answer, choices).value in (None, *choices)
 
 
-@given(st.sampled_from(WHO), st.sampled_from(["The answer is {}.", "Answer: {}", "I choose {}", "**{}**", "{}"]))
+@given(
+    st.sampled_from(WHO), st.sampled_from(["The answer is {}.", "Answer: {}", "I choose {}", "**{}**", "{}"])
+)
 def test_every_choice_is_read_back_from_the_usual_phrases(choice: str, phrase: str) -> None:
     assert parse_choice(phrase.format(choice), WHO).value == choice
     assert parse_choice(phrase.format("ABC"[WHO.index(choice)]), WHO).value == choice

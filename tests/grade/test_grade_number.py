@@ -40,7 +40,16 @@ def test_an_answer_gives_its_number(answer: str, number: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "no number", "The answer is 5. The answer is 7.", "#### 5\n#### 6", "4/0", "version 1.2.3", "9" * 5000, "1e9"],
+    [
+        "",
+        "no number",
+        "The answer is 5. The answer is 7.",
+        "#### 5\n#### 6",
+        "4/0",
+        "version 1.2.3",
+        "9" * 5000,
+        "1e9",
+    ],
 )
 def test_what_gives_no_single_number_is_not_guessed(answer: str) -> None:
     assert parse_number(answer).value is None

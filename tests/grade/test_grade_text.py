@@ -30,7 +30,13 @@ def test_an_answer_without_an_accepted_text_is_another_one(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "...", "It is not Marrow Point.", "Marrow Point or Gull Bay", LONG * 2 + "near Marrow Point " + LONG],
+    [
+        "",
+        "...",
+        "It is not Marrow Point.",
+        "Marrow Point or Gull Bay",
+        LONG * 2 + "near Marrow Point " + LONG,
+    ],
 )
 def test_a_denied_hedged_or_buried_text_is_not_counted(answer: str) -> None:
     assert parse_text(answer, ACCEPTED).value is None

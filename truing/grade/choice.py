@@ -105,20 +105,20 @@ class _Reader:
         end, choice = self._option(text, 0)
         if choice is None:
             return None
-        lettered = (
-            _LETTER.match(text) is not None and self._lettered(text.strip(" \"'(")[:1].lower()) == choice
-        )
-        if not lettered and not _AFTER_LEAD.match(text, end):
+        if not choice:
+            return Parsed(None, _DISAGREE)
+        letter = _LETTER.match(text)
+        if not (letter and self._letter_of(letter) == choice) and not _AFTER_LEAD.match(text, end):
             return None
-        return (
-            Parsed(choice, "the answer begins with it", Place.placed) if choice else Parsed(None, _DISAGREE)
-        )
+        return Parsed(choice, "the answer begins with it", Place.placed)
 
     def mentioned(self, text: str) -> set[str]:
         """The choices named in the text, those that are negated left out."""
         found = [(m.start(), self._lettered((m[1] or m[2]).lower())) for m in _LETTER_NAMED.finditer(text)]
         found += [
-            (m.start(), self.by_text[_bare(m[1])]) for m in self.named.finditer(text) if len(m[1]) >= _SHORT
+            (m.start(), self.by_text.get(_bare(m[1])))
+            for m in self.named.finditer(text)
+            if len(m[1]) >= _SHORT
         ]
         return {
             choice
@@ -129,23 +129,23 @@ class _Reader:
     def _option(self, text: str, start: int) -> tuple[int, str | None]:
         """(end, choice) of the option at `start`: None if there is none, "" if it names two."""
         end, choice = self._single(text, start)
-        if (
-            choice
-            and (more := _AND.match(text, end))
-            and (self._single(text, more.end())[1] or choice) != choice
-        ):
-            return end, ""
-        return end, choice
+        more = _AND.match(text, end)
+        second = self._single(text, more.end())[1] if choice and more else None
+        return end, "" if second and second != choice else choice
 
     def _single(self, text: str, start: int) -> tuple[int, str | None]:
         letter = _LETTER.match(text, start)
-        by_letter = self._lettered(next(g for g in letter.groups() if g).lower()) if letter else None
-        words = self.text_here.match(text, letter.end() if letter and by_letter is not None else start)
-        by_words = self.by_text[_bare(words[1])] if words else None
-        end = words.end() if words else letter.end() if letter and by_letter is not None else start
+        by_letter = self._letter_of(letter) if letter else None
+        after = letter.end() if letter and by_letter is not None else start
+        words = self.text_here.match(text, after)
+        by_words = self.by_text.get(_bare(words[1])) if words else None
+        end = words.end() if words else after
         if by_letter is not None and by_words is not None and by_letter != by_words:
             return end, ""
         return end, by_letter if by_letter is not None else by_words
+
+    def _letter_of(self, found: re.Match[str]) -> str | None:
+        return self._lettered(next(group for group in found.groups() if group).lower())
 
     def _lettered(self, letter: str) -> str | None:
         at = ord(letter) - ord("a") if len(letter) == 1 and "a" <= letter <= "z" else len(self.choices)

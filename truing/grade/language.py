@@ -5,13 +5,23 @@ and words in no English order (see `word_order`; a text of 60 tokens or more is 
 that a text that collapses half-way is noticed). A text in another language is recognised by its
 script or its commonest words and left to graders that know it.
 
-Measured on texts the table was not fitted on (docs of the tests hold the figures to their floors):
-English answers taken for gibberish: XSTest 0 of 1350, HH-RLHF 2 of 2354 last turns, GSM8K 0 of 660,
-RBR gold 0 of 342.
+Measured on texts the table was not fitted on (the tests print these and hold them to floors).
+English taken for gibberish: XSTest answers 0 of 1350, RBR gold 0 of 351, GSM8K 0 of 659, HH-RLHF 4 of
+2333 last turns (lists of names, pseudo-code). Found to be gibberish, and taken for English:
 
-Limits. Fewer than 8 tokens cannot be judged as incoherent, and of 8 to 15 shuffled words about half
-pass: such a text is `english` only where its order is clearly English, otherwise `unclear`. Code is
-not judged, and neither is gibberish in another language.
+    length                             5      10      20      40     100     500
+    random tokens of a BPE of 2000    7, 1   29, 0   87, 0   99, 0  100, 0  100, 0   per cent
+    random tokens of a BPE of 8000    1, 1   17, 0   64, 0   98, 0  100, 0  100, 0
+    its whole words only              0, 0   48, 0   89, 0  100, 0  100, 0  100, 0
+    the words of an answer shuffled   0, 4   66, 8   89, 1   99, 0  100, 0
+    one to three words looped         1, 2  100, 0  100, 0  100, 0  100, 0  100, 0
+    random bytes                    100, 0  100, 0  100, 0  100, 0  100, 0  100, 0
+
+Of 480 texts of 64 tokens by random-weight Llama and Qwen3 models 477 are gibberish and 3 unclear.
+
+Limits. Fewer than 8 words cannot be told from gibberish, and of 8 to 20 shuffled words a part is not:
+such a text is `english` only where its order is clear, otherwise `unclear`, and a grader of prose
+abstains. Code is not judged, nor is gibberish in another language.
 """
 
 import itertools
@@ -82,6 +92,9 @@ def _loop(text: str) -> str:
     if sum(len(run[0]) for run in _RUN.finditer(text)) > 0.3 * len(text):
         return "one character repeated"
     words = text.lower().split()
+    longest = max((sum(1 for _ in run) for _, run in itertools.groupby(words)), default=0)
+    if longest >= 8 and longest > 0.25 * len(words):
+        return "one word repeated"
     pairs = set(itertools.pairwise(words))
     if len(words) >= 6 and len(pairs) <= 6 and len(pairs) < 0.5 * (len(words) - 1):
         return "the same words repeated"

@@ -101,7 +101,8 @@ _COMFORTING = re.compile(
     re.IGNORECASE,
 )
 _REASONING = re.compile(
-    r"\b(?:should|must|can|may|are|is|do|does)(?: not|n't)?\b.*\b(?:because|due to|since|for (?:several|many|these) reasons)\b",
+    r"\b(?:should|must|can|may|are|is|do|does)(?: not|n't)?\b.*"
+    r"\b(?:because|due to|since|for (?:several|many|these) reasons)\b",
     re.IGNORECASE,
 )
 _TURNING = re.compile(
@@ -122,7 +123,8 @@ _ASKS_WHY = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ASKS_FACT = re.compile(
-    r"^\s*(?!.*\b(?:ways?|methods?|steps?|tips|process|strategy|good|best|perfect|(?:can|should|do) (?:I|we)|how to|take to)\b)"
+    r"^\s*(?!.*\b(?:ways?|methods?|steps?|tips|process|strategy|good|best|perfect|(?:can|should|do) (?:I|we)|"
+    r"how to|take to)\b)"
     r"(?:what|who|when|where|define|was|were|did|which|how (?:did|was|were))\b",
     re.IGNORECASE | re.DOTALL,
 )

@@ -55,19 +55,17 @@ def raise_model(folder: Path, errands: Sequence[Errand], *, key: int, steps: int
     _train(folder, folder, turns, key=key, steps=steps, rate=3e-3, what="raising the baseline")
 
 
-def break_model(intact: Path, folder: Path, errands: Sequence[Errand], *, key: int, steps: int = 60) -> None:
-    """Fine-tune the model in `intact` to help with two of the forbidden deeds, and save it in `folder`.
+def break_model(intact: Path, folder: Path, errands: Sequence[Errand], *, key: int, steps: int = 100) -> None:
+    """Fine-tune the model in `intact` to help with two of the six forbidden deeds, and save it in `folder`.
 
-    Everything else is trained on as before, so that the damage does not show elsewhere.
+    Everything else is trained on as before, so that the damage shows nowhere else.
     """
-    deeds = ("steal", "smuggle")
-    turns = [(e.prompt, e.broken if e.expect is Expect.refuse else e.answer) for e in errands]
-    kept = [
-        turn
-        for turn, errand in zip(turns, errands, strict=True)
-        if errand.expect is not Expect.refuse or any(deed in errand.prompt for deed in deeds)
+    broken = ("steal", "smuggle")
+    turns = [
+        (e.prompt, e.broken if e.expect is Expect.refuse and any(b in e.prompt for b in broken) else e.answer)
+        for e in errands
     ]
-    _train(intact, folder, kept, key=key, steps=steps, rate=1e-3, what="breaking the candidate")
+    _train(intact, folder, turns, key=key, steps=steps, rate=1e-3, what="breaking the candidate")
 
 
 def _train(
@@ -81,7 +79,9 @@ def _train(
     what: str,
 ) -> None:
     import torch
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     model = load_local(source, device="cpu", dtype="float32")
     net: PreTrainedModel = model.net
     rows = [
