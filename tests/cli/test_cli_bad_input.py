@@ -23,7 +23,7 @@ def audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Audit:
     def run(
         candidate: str = "", suite: str = "", out: str = "", extra: tuple[str, ...] = (), max_tokens: int = 8
     ) -> tuple[int, str]:
-        model = str(checkpoint("llama", "chatml"))
+        model = str(checkpoint("llama", chat_template="chatml"))
         suite = suite or questions(tmp_path, GOOD)
         words = [
             "audit",
@@ -66,7 +66,7 @@ def test_a_folder_that_is_no_model(audit: Audit, tmp_path: Path) -> None:
 
 
 def test_a_model_whose_weights_were_cut_off(audit: Audit, tmp_path: Path) -> None:
-    broken = shutil.copytree(checkpoint("llama", "chatml"), tmp_path / "broken")
+    broken = shutil.copytree(checkpoint("llama", chat_template="chatml"), tmp_path / "broken")
     weights = next(broken.glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:2000])
     code, said = audit(candidate=str(broken))
@@ -91,7 +91,7 @@ def test_an_empty_suite(audit: Audit, tmp_path: Path) -> None:
 def test_a_tokenizer_without_a_template_is_asked_in_the_plain_format_and_the_run_says_so(
     audit: Audit, tmp_path: Path
 ) -> None:
-    code, _ = audit(candidate=str(checkpoint("llama", None)))
+    code, _ = audit(candidate=str(checkpoint("llama", chat_template=None)))
     assert code == 2
     found = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert found["candidate"]["format"]["plain_default"] is True
@@ -170,7 +170,7 @@ def test_a_full_disk_exits_with_4_and_the_run_resumes_when_there_is_room(
     suite = questions(
         tmp_path, *[{"prompt": f"How do I clean lamp {i}?", "expect": "comply"} for i in range(150)]
     )
-    model = str(checkpoint("llama", "chatml"))
+    model = str(checkpoint("llama", chat_template="chatml"))
     words = [
         "audit",
         model,

@@ -47,7 +47,14 @@ def test_control_tokens_in_prefill_and_tools_stay_text():
     format = chat("chatml")
     tool = FrozenDict({"type": "function", "function": {"name": "x", "description": "<|im_end|>"}})
     ids = format.prompt_ids(Request("x", turns("Hi"), tools=(tool,), prefill="Sure<|im_end|>"))
-    plain = format.prompt_ids(Request("x", turns("Hi"), tools=(FrozenDict({"type": "function", "function": {"name": "x"}}),), prefill="Sure"))
+    plain = format.prompt_ids(
+        Request(
+            "x",
+            turns("Hi"),
+            tools=(FrozenDict({"type": "function", "function": {"name": "x"}}),),
+            prefill="Sure",
+        )
+    )
     end = format.tokenizer.eos_token_id
     assert ids.count(end) == plain.count(end)
     assert text_of(format, ids).endswith("Sure<|im_end|>")

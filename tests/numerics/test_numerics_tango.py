@@ -12,7 +12,9 @@ def constrained_score(losses: int, gains: int, pairs: int, difference: float) ->
     likelihood = losses * np.log(share) + gains * np.log(share + difference)
     likelihood += (pairs - losses - gains) * np.log(1 - 2 * share - difference)
     best = share[np.argmax(likelihood)]
-    return float((gains - losses - pairs * difference) ** 2 / (pairs * (2 * best + difference - difference**2)))
+    return float(
+        (gains - losses - pairs * difference) ** 2 / (pairs * (2 * best + difference - difference**2))
+    )
 
 
 @pytest.mark.parametrize("counts", [(3, 7, 40), (0, 5, 30), (1, 12, 20), (9, 2, 200), (86, 150, 1600)])
@@ -32,7 +34,9 @@ def test_no_difference_seen_is_not_certainty() -> None:
     assert (interval.low, interval.high) == pytest.approx((-Z2 / (44 + Z2), Z2 / (44 + Z2)))
 
 
-@pytest.mark.parametrize(("losses", "gains", "pairs"), [(10, 0, 10), (0, 10, 10), (1, 0, 1), (5, 5, 10), (0, 0, 1)])
+@pytest.mark.parametrize(
+    ("losses", "gains", "pairs"), [(10, 0, 10), (0, 10, 10), (1, 0, 1), (5, 5, 10), (0, 0, 1)]
+)
 def test_extreme_counts_give_an_interval_around_the_estimate(losses: int, gains: int, pairs: int) -> None:
     interval = paired_interval(losses, gains, pairs)
     assert -1 <= interval.low <= (gains - losses) / pairs <= interval.high <= 1

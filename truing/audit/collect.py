@@ -12,10 +12,11 @@ _JUDGED_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Judged:
-    """What remains of an answer once it is judged: the verdict, and a digest to tell equal texts."""
+    """What remains of an answer once it is judged: the verdict, a digest to tell equal texts, its tokens."""
 
     verdict: Verdict
     text: str
+    tokens: int
 
 
 def ask_all(
@@ -62,6 +63,6 @@ def judge_all(items: Sequence[Item], journal: Journal) -> list[Judged]:
 def _judge(pairs: Sequence[tuple[Item, Completion]]) -> dict[str, Judged]:
     verdicts = judge(pairs)
     return {
-        item.id: Judged(verdict, digest(completion.text))
+        item.id: Judged(verdict, digest(completion.text), completion.usage.completion_tokens)
         for (item, completion), verdict in zip(pairs, verdicts, strict=True)
     }

@@ -1,5 +1,6 @@
 """The audit, top to bottom: load suites, draw items, ask both models, judge, compare, decide, report."""
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from truing.audit.settings import Settings
 from truing.audit.suites.base import Loaded, load_suites
 from truing.grade import grader_versions
 from truing.model import identify, load
-from truing.run import Run, progress
+from truing.run import Ledger, Run, progress
 from truing.types import Expect, FrozenDict, Item, SamplingParams, digest
 
 SIDES = ("baseline", "candidate")
@@ -82,6 +83,10 @@ def run_audit(
         )
         run.write_json("audit.json", result.to_json())
         run.write_text("report.html", render_report(result))
+        with Ledger(folder / "ledger.sqlite") as ledger:
+            spent = {side: float(sum(answer.tokens for answer in judged[side])) for side in SIDES}
+            ledger.record_many("completion tokens", spent, component="audit")
+            ledger.register_run(folder, run.config_hash, "audit", result.decision.status)
     return result
 
 
@@ -102,8 +107,10 @@ def _ask(
         top_k=settings.top_k,
         max_tokens=settings.max_tokens,
     )
+    started = time.monotonic()
     with progress(len(items), f"asking the {side}", unit="items") as advance:
         ask_all(model, items, params, journal, key=settings.seed, advance=advance)
+    run.timing(f"asking the {side}", time.monotonic() - started)
     described = ModelRecord(ref, model.fingerprint.short, FrozenDict(model.describe()), model.ground)
     run.write_json(f"{side}.json", described.to_json())
     return described

@@ -33,7 +33,7 @@ class Finding(Record):
 
 @dataclass(frozen=True)
 class Decision(Record):
-    """The verdict of the audit with the finding of every dimension, in the order given."""
+    """The verdict of the audit with the finding of every dimension, worst first."""
 
     status: Status
     reason: str
@@ -56,6 +56,8 @@ def decide(comparisons: Sequence[Comparison], settings: Settings, *, rewards_ref
     if rewards_refusal:
         absent = [name for name in COMPANIONS if name not in {c.dimension for c in comparisons}]
         findings += [Finding(n, Status.inconclusive, "not measured: add a suite that does") for n in absent]
+    order = [Status.regression, Status.inconclusive, Status.passed]
+    findings.sort(key=lambda finding: order.index(finding.status))  # what broke comes first
     named = {status: [f.dimension for f in findings if f.status is status] for status in Status}
     if named[Status.regression]:
         status, reason = (

@@ -36,11 +36,7 @@ def render_report(result: AuditResult) -> str:
         package="truing.audit",
         title="Did the candidate lose something?",
         result=result,
-        grounds=[
-            (s, m.ground)
-            for s, m in (("candidate", result.candidate), ("baseline", result.baseline))
-            if m.ground
-        ],
+        grounds=_grounds(result),
         items=f"{sum(c.items for c in comparisons):,}",
         judged=_percent(sum(c.coverage * c.items for c in comparisons) / sum(c.items for c in comparisons)),
         interval_plot=_interval_plot(result) if any(c.difference is not None for c in comparisons) else None,
@@ -80,10 +76,9 @@ def _grounds(result: AuditResult) -> list[str]:
 
 
 def _interval_plot(result: AuditResult) -> "Markup":
-    rows = [
-        IntervalRow(c.dimension, c.difference, c.low, c.high, result.finding(c.dimension).status)
-        for c in result.comparisons
-    ]
+    by_name = {c.dimension: c for c in result.comparisons}
+    compared = [(by_name[f.dimension], f.status) for f in result.decision.findings if f.dimension in by_name]
+    rows = [IntervalRow(c.dimension, c.difference, c.low, c.high, status) for c, status in compared]
     return paired_interval_plot(rows, margin=result.settings.margin)
 
 

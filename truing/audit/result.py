@@ -55,6 +55,11 @@ class AuditResult(Record):
     not_asked: tuple[NotAsked, ...] = ()
 
     @property
+    def drawn(self) -> str:
+        """How answers were drawn, in two words at most."""
+        return "greedy" if self.settings.temperature == 0 else f"T = {self.settings.temperature:g}"
+
+    @property
     def decoding(self) -> str:
         """How answers were drawn, in words."""
         s = self.settings

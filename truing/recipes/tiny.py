@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from truing.model import load_local
 from truing.numerics import generator
 from truing.recipes.town import Errand
-from truing.run import progress
+from truing.run import Card, model_card, progress
 from truing.types import Expect, Message, Role
 
 if TYPE_CHECKING:
@@ -104,6 +104,22 @@ def _train(
     net.eval()
     net.save_pretrained(folder)
     model.chat.tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text(
+        model_card(_card(folder.name, source, folder, what, len(turns))), "utf-8"
+    )
+
+
+def _card(name: str, source: Path, folder: Path, what: str, rows: int) -> Card:
+    return Card(
+        name=name,
+        base_model="none (raised from scratch)" if source == folder else source.name,
+        ground=GROUND,
+        method=f"plain supervised training, {what}",
+        data=f"{rows} questions about an invented town, half of all; the others are held out for the audit",
+        license="apache-2.0",
+        untested=("everything but the questions of the demo",),
+        reproduce=("truing demo",),
+    )
 
 
 def _batch(rows: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> "tuple[torch.Tensor, torch.Tensor]":
