@@ -175,5 +175,6 @@ def test_a_limit_keeps_every_dimension_and_a_larger_one_only_adds() -> None:
     small, large = draw(every, 70, key=3), draw(every, 700, key=3)
     assert set(Counter(i.dimension for i in small).values()) == {10}
     assert {i.id for i in small} < {i.id for i in large}
-    assert len(large) == 700 and [i.id for i in large] == [i.id for i in every if i in set(large)]
+    kept = {i.id for i in large}
+    assert len(large) == 700 and [i.id for i in large] == [i.id for i in every if i.id in kept]
     assert {i.id for i in draw(every, 70, key=4)} != {i.id for i in small}
