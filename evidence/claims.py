@@ -53,7 +53,9 @@ def conclude(
     measure: Callable[[Options], Measured],
 ) -> int:
     """Measure, hold each value against its claim, write `NAME.json` and `NAME.svg`; 0 only if all hold."""
-    options = tyro.cli(Options, prog=f"python -m evidence.{name}", description=claim)
+    options = tyro.cli(
+        Options, prog=f"python -m evidence.{name}", description=claim, config=(tyro.conf.FlagCreatePairsOff,)
+    )
     started = time.monotonic()
     measured = measure(options)
     rows = []
@@ -64,6 +66,7 @@ def conclude(
     result = {
         "claim": claim,
         "source": source,
+        "paper_claim": None,
         "holds": all(row["holds"] for row in rows),
         "world_version": None,
         "measures": rows,

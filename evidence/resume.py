@@ -122,7 +122,7 @@ def _last_whole_batch(data: bytes) -> int:
 
 def main() -> int:
     """Run the drill."""
-    return conclude("resume", __doc__ or "", "the audit's own contract", CLAIMS, measure)
+    return conclude("resume", (__doc__ or "").splitlines()[0], "docs/audit.md", CLAIMS, measure)
 
 
 if __name__ == "__main__":
