@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from truing.grade import judge
 from truing.run import Journal
-from truing.types import Completion, Item, Sampler, SamplingParams, Verdict, digest
+from truing.types import Completion, EndpointError, Item, Sampler, SamplingParams, Verdict, digest
 
 _JUDGED_AT_ONCE = 256
 
@@ -31,18 +32,27 @@ def ask_all(
     """Journal one completion for each item; what the journal holds already is not asked again.
 
     Batches are planned over all items and journaled whole, so that a resumed run repeats the
-    batches of an undisturbed one to the bit. `advance` is told how many items each batch settled.
+    batches of an undisturbed one to the bit. Only of an endpoint that goes down a part is kept: there
+    an answer does not depend on the batch. `advance` is told how many items each batch settled.
 
     Raises:
         StorageError: the disk refused a batch; those before it are kept.
+        EndpointError: the endpoint is down; what it answered is kept.
     """
     requests = [item.request for item in items]
     answered = journal.done()
     for batch in model.plan(requests, params):
-        if any(items[i].id not in answered for i in batch):
-            completions = model.sample([requests[i] for i in batch], params, key=key)
-            # The prompt's ids follow from the item and the template; they would double the journal.
-            journal.append([(c.request_id, replace(c, prompt_ids=None).to_json()) for c in completions])
+        missing = [requests[i] for i in batch if items[i].id not in answered]
+        rows: list[tuple[str, dict[str, Any]]] = []
+        try:
+            for completion in model.sample(missing, params, key=key) if missing else ():
+                # The prompt's ids follow from the item and the template; they would double the journal.
+                rows.append((completion.request_id, replace(completion, prompt_ids=None).to_json()))
+        except EndpointError:
+            journal.append(rows)
+            raise
+        if rows:
+            journal.append(rows)
         advance(len(batch))
 
 

@@ -21,14 +21,14 @@ _CODES = {
 class Command:
     """The options of `truing audit`."""
 
-    candidate: Annotated[str, tyro.conf.Positional]
+    candidate: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CANDIDATE")]
     """The model that changed: a folder, hub:ID, endpoint:URL#MODEL or a registered scheme."""
-    baseline: str
+    baseline: Annotated[str, tyro.conf.arg(metavar="MODEL")]
     """The model it is compared with."""
-    suite: str
+    suite: Annotated[str, tyro.conf.arg(metavar="SUITES")]
     """NAME[:FOLDER|FILE|HUB_ID],... with xstest, trustllm, bbq, gsm8k, jsonl or a registered suite."""
     settings: Settings = field(default_factory=Settings)
-    out: Path | None = None
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """The run's folder, created or resumed; by default runs/audit-DIGEST, where DIGEST names the configuration."""
     device: str = "auto"
     """Where local models run: auto, cpu, cuda, cuda:1."""
