@@ -35,7 +35,9 @@ def test_sampling_works_inside_a_running_event_loop():
 @pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit])
 def test_leaving_early_cancels_what_is_in_flight(error):
     # By its words: of two requests in flight, either may arrive first.
-    with FaultyServer([lambda exchange: well(exchange) if exchange.last == "first" else exchange.hang()]) as server:
+    with FaultyServer(
+        [lambda exchange: well(exchange) if exchange.last == "first" else exchange.hang()]
+    ) as server:
         completions = EndpointModel(server.url, "tiny", concurrency=2).sample(
             asked("first", *["p"] * 8), PARAMS, key=1
         )
