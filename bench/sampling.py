@@ -65,7 +65,7 @@ def _model(folder: Path) -> Path:
     with torch.no_grad():
         ends = torch.arange(config.vocab_size) % 40 == 0
         ends[config.eos_token_id] = False
-        net.lm_head.weight[ends] = net.lm_head.weight[config.eos_token_id]
+        net.lm_head.weight[ends] = net.lm_head.weight[config.eos_token_id].clone()
     net.generation_config.eos_token_id = [config.eos_token_id, *torch.nonzero(ends).flatten().tolist()]
     net.save_pretrained(folder)
     return folder

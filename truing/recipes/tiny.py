@@ -31,7 +31,9 @@ def raise_model(folder: Path, errands: Sequence[Errand], *, key: int, steps: int
     """Train a model from scratch to answer the errands as it should, and save it in `folder`."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # of files that are written in a blink
     tokenizer = _tokenizer([f"{e.prompt} {e.answer}" for e in errands])
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -79,9 +81,7 @@ def _train(
     what: str,
 ) -> None:
     import torch
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
     model = load_local(source, device="cpu", dtype="float32")
     net: PreTrainedModel = model.net
     rows = [
