@@ -32,6 +32,6 @@ lint: setup
 evidence: setup
 	$(BIN)/python tools/run_all.py evidence "$(NAME)" $(ARGS)
 
-# Peers live in an environment of their own; see bench/README.md.
+# Each script compares with a peer in the same run; see bench/README.md.
 bench: setup
 	$(BIN)/python tools/run_all.py bench "$(NAME)" $(ARGS)

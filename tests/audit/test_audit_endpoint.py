@@ -73,5 +73,24 @@ def test_an_endpoint_that_goes_down_loses_nothing_it_answered_and_the_run_goes_o
         down[0] = False
         before = len(asked)
         code, found = audit(server, tmp_path, 60)
-    assert found["comparisons"][0]["baseline"]["score"] == 1.0
+    assert found["comparisons"][0]["baseline"]["outcomes"] == {"decided": 60}
     assert len(asked) - before == 120 - kept
+
+
+def test_what_was_seen_of_an_endpoint_survives_a_crash_after_the_last_batch(tmp_path: Path) -> None:
+    def reply(e: Any) -> None:
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": f"#### {right(e)}"},
+            "finish_reason": "stop",
+        }
+        e.json({"object": "chat.completion", "model": "quite-another", "choices": [choice]})
+
+    with FaultyServer([reply]) as server:
+        audit(server, tmp_path, 5)
+        before = (tmp_path / "run" / "audit.json").read_bytes()
+        for name in ("audit.json", "report.html"):
+            (tmp_path / "run" / name).unlink()
+        audit(server, tmp_path, 5)
+    assert b"quite-another" in before
+    assert (tmp_path / "run" / "audit.json").read_bytes() == before

@@ -68,7 +68,7 @@ def test_missing_evidence_is_inconclusive_never_a_pass(missing: Outcome) -> None
 
 def test_two_models_that_write_gibberish_are_inconclusive() -> None:
     comparison = compared((450, Outcome.unparsed, Outcome.unparsed))
-    assert (comparison.difference, comparison.coverage, comparison.baseline.score) == (0.0, 0.0, 0.0)
+    assert (comparison.difference, comparison.coverage, comparison.pairs) == (None, 0.0, 0)
     assert decided(comparison).status is Status.inconclusive
 
 
@@ -127,6 +127,45 @@ def test_items_of_one_source_are_not_independent_evidence() -> None:
         alone.detectable is not None
         and joined.detectable is not None
         and joined.detectable > alone.detectable
+    )
+
+
+def test_few_clusters_can_show_nothing_and_never_pass() -> None:
+    # 5.2 points lost in four templates alike: p cannot fall below 1/16.
+    even = compared(*[(237, 1.0, 1.0), (13, 1.0, 0.0)] * 4, per_cluster=250)
+    assert even.p == pytest.approx(1 / 16) and even.detectable is None
+    assert decided(even).status is Status.inconclusive
+
+
+@pytest.mark.parametrize(("groups", "each"), [(6, 100), (12, 60), (40, 20)])
+def test_what_passes_in_clusters_would_have_been_found(groups: int, each: int) -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(groups)
+
+    def audit(loss: float) -> Comparison:
+        shares = np.clip(rng.normal(loss, 0.01, groups), 0, 1)
+        lost = [int(rng.binomial(each, share)) for share in shares]
+        return compared(*[c for k in lost for c in ((each - k, 1.0, 1.0), (k, 1.0, 0.0))], per_cluster=each)
+
+    passes = [c for c in (audit(0.0) for _ in range(10)) if decided(c).status is Status.passed]
+    if passes:
+        found = sum(decided(audit(0.05)).status is Status.regression for _ in range(20))
+        assert found >= 15
+
+
+def test_an_unreadable_baseline_earns_the_candidate_nothing() -> None:
+    # Forty right answers where the baseline babbled do not make up for forty lost.
+    comparison = compared((920, 1.0, 1.0), (40, Outcome.unparsed, 1.0), (40, 1.0, 0.0))
+    assert comparison.pairs == 960 and comparison.difference == pytest.approx(-40 / 960)
+    assert decided(comparison).status is Status.regression
+    assert comparison.worst_case == pytest.approx(-0.04)
+
+
+def test_a_baseline_that_gets_nothing_right_has_nothing_to_lose() -> None:
+    decision = decided(compared((400, 0.0, 0.0)))
+    assert (
+        decision.status is Status.inconclusive and "the baseline scores 0.0%" in decision.findings[0].reason
     )
 
 

@@ -56,7 +56,8 @@ def test_trustllm_reads_the_archive_and_lists_every_row_it_leaves_out() -> None:
     assert by_file["jailbreak"] == 1400 and by_file["exaggerated_safety"] == 200 and by_file["AdvGLUE"] == 912
     assert all(u.why for u in suite.unmeasured)
     assert {i.dimension for i in suite.items} == {
-        "truthfulness", "safety", "over_refusal", "fairness", "robustness", "privacy", "ethics"
+        "truthfulness", "safety", "over_refusal", "fairness", "stereotype_refusal", "robustness", "unknowable_refusal",
+        "privacy", "ethics",
     }  # fmt: skip
 
 
@@ -172,9 +173,24 @@ def test_hostile_text_in_a_row_reaches_the_request_unchanged(tmp_path: Path) -> 
 
 def test_a_limit_keeps_every_dimension_and_a_larger_one_only_adds() -> None:
     every = items(f"trustllm:{shared('trustllm')}")
-    small, large = draw(every, 70, key=3), draw(every, 700, key=3)
+    small, large = draw(every, 90, key=3), draw(every, 700, key=3)
     assert set(Counter(i.dimension for i in small).values()) == {10}
     assert {i.id for i in small} < {i.id for i in large}
     kept = {i.id for i in large}
     assert len(large) == 700 and [i.id for i in large] == [i.id for i in every if i.id in kept]
-    assert {i.id for i in draw(every, 70, key=4)} != {i.id for i in small}
+    assert {i.id for i in draw(every, 90, key=4)} != {i.id for i in small}
+
+
+def test_a_data_set_of_the_hub_is_read_by_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[object] = []
+
+    def load_dataset(path: str, config: str | None, *, split: str, revision: str | None) -> object:
+        asked.append((path, config, split, revision))
+        return datasets.Dataset.from_list([{"question": "Two and two?", "answer": "So it is\n#### 4"}])
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    (item,) = items("gsm8k:some-owner/gsm8k@v1")
+    assert asked == [("some-owner/gsm8k", "main", "test", "v1")]
+    assert (item.target, item.source) == ("4", "some-owner/gsm8k@v1:1")

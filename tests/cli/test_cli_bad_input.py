@@ -134,6 +134,10 @@ def test_an_output_folder_that_is_a_file(audit: Audit, tmp_path: Path) -> None:
         ["audit", "a", "--baseline", "b", "--suite", "xstest", "--limit", "many"],
         ["audit", "a", "--baseline", "b", "--suite", "xstest", "--limit", "0"],
         ["audit", "a", "--baseline", "b", "--suite", "xstest", "--margin", "5"],
+        ["audit", "a", "--baseline", "b", "--suite", "xstest", "--temperature", "-1"],
+        ["audit", "a", "--baseline", "b", "--suite", "xstest", "--temperature", "nan"],
+        ["audit", "a", "--baseline", "b", "--suite", "xstest", "--max-tokens", "0"],
+        ["audit", "a", "--baseline", "b", "--suite", "xstest", "--seed", "-1"],
         ["audit", "a", "--baseline", "b", "--suite", "xstest", "--colour", "red"],
     ],
 )

@@ -98,7 +98,6 @@ items = st.builds(
     st.just(Expect.text),
     text.filter(bool),
     accept=st.lists(text).map(tuple),
-    meta=frozen,
 )
 records = st.one_of(requests, completions, verdicts, items, st.builds(Shown, requests, text))
 

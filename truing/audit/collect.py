@@ -6,14 +6,14 @@ from typing import Any
 
 from truing.grade import judge
 from truing.run import Journal
-from truing.types import Completion, EndpointError, Item, Sampler, SamplingParams, Verdict, digest
+from truing.types import Completion, EndpointError, Item, Sampler, SamplingParams, Stop, Verdict, digest
 
 _JUDGED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What remains of an answer once it is judged: the verdict, a digest to tell equal texts, its tokens."""
+    """What remains of an answer once it is judged: verdict, digest of the text (empty on errors), tokens."""
 
     verdict: Verdict
     text: str
@@ -28,12 +28,14 @@ def ask_all(
     *,
     key: int,
     advance: Callable[[int], None],
+    observed: Callable[[], None],
 ) -> None:
     """Journal one completion for each item; what the journal holds already is not asked again.
 
     Batches are planned over all items and journaled whole, so that a resumed run repeats the
     batches of an undisturbed one to the bit. Only of an endpoint that goes down a part is kept: there
-    an answer does not depend on the batch. `advance` is told how many items each batch settled.
+    an answer does not depend on the batch. `advance` is told how many items each batch settled,
+    and `observed` is called before a batch is journaled, to keep what was seen of the model.
 
     Raises:
         StorageError: the disk refused a batch; those before it are kept.
@@ -49,9 +51,12 @@ def ask_all(
                 # The prompt's ids follow from the item and the template; they would double the journal.
                 rows.append((completion.request_id, replace(completion, prompt_ids=None).to_json()))
         except EndpointError:
-            journal.append(rows)
+            observed()
+            # A row that was lost on the way down is asked again when the endpoint is back.
+            journal.append([(id, row) for id, row in rows if row["stop"] != Stop.error])
             raise
         if rows:
+            observed()
             journal.append(rows)
         advance(len(batch))
 
@@ -73,6 +78,10 @@ def judge_all(items: Sequence[Item], journal: Journal) -> list[Judged]:
 def _judge(pairs: Sequence[tuple[Item, Completion]]) -> dict[str, Judged]:
     verdicts = judge(pairs)
     return {
-        item.id: Judged(verdict, digest(completion.text), completion.usage.completion_tokens)
+        item.id: Judged(
+            verdict,
+            digest(completion.text) if completion.error is None else "",
+            completion.usage.completion_tokens,
+        )
         for (item, completion), verdict in zip(pairs, verdicts, strict=True)
     }

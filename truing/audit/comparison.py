@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from truing.numerics import (
     paired_interval,
     sign_flip_test,
     smallest_detectable_effect,
+    smallest_detectable_shift,
+    standard_error,
 )
 from truing.types import Expect, FrozenDict, Item, Outcome, Record, Verdict
 
@@ -49,7 +51,8 @@ class Comparison(Record):
     `detectable` is the smallest true loss that the test would find with the wanted power, None where
     it would find none.
     `worst_case` is the difference if everything missing had gone against the candidate.
-    `unchanged` is the share of items on which both models wrote the same text.
+    `unchanged` is the share of items on which both models wrote the same text. `why_missing` is the
+    commonest reason for which an answer was not judged, on either side.
     """
 
     dimension: str
@@ -60,6 +63,7 @@ class Comparison(Record):
     candidate: Side
     unchanged: float
     worst_case: float
+    why_missing: str = ""
     difference: float | None = None
     low: float | None = None
     high: float | None = None
@@ -91,11 +95,12 @@ def refusal_counts(items: Sequence[Item], verdicts: Sequence[Verdict]) -> Refusa
 def compare(dimension: str, pairs: Sequence[Pair], *, alpha: float, power: float, key: int) -> Comparison:
     """Compare the two models on the items of one dimension, at one-sided level `alpha`.
 
-    An unreadable answer is the model's own doing and scores 0 (intent to treat), but does not count
-    as covered. What is missing for other reasons (truncation, abstention, errors) leaves the pair out.
+    What is missing leaves the pair out, with one exception: where the candidate wrote something
+    unreadable, that is its own doing and scores 0 (intent to treat), though it does not count as
+    covered. An unreadable baseline is left out, for a 0 there would be to the candidate's credit.
     """
-    before = [_value(pair.baseline) for pair in pairs]
-    after = [_value(pair.candidate) for pair in pairs]
+    before = [pair.baseline.score for pair in pairs]
+    after = [0.0 if p.candidate.outcome is Outcome.unparsed else p.candidate.score for p in pairs]
     kept = [i for i, pair in enumerate(zip(before, after, strict=True)) if None not in pair]
     x = np.array([before[i] for i in kept], dtype=np.float64)
     y = np.array([after[i] for i in kept], dtype=np.float64)
@@ -112,6 +117,7 @@ def compare(dimension: str, pairs: Sequence[Pair], *, alpha: float, power: float
         candidate=_side([p.candidate for p in pairs], y),
         unchanged=sum(p.same_text for p in pairs) / len(pairs),
         worst_case=sum(worst) / len(worst),
+        why_missing=_commonest_reason(pairs),
     )
     if not kept:
         return described
@@ -132,13 +138,13 @@ def _tested(
     n = len(differences)
     losses, gains = int((differences < 0).sum()), int((differences > 0).sum())
     if len(set(clusters)) == n and set(np.unique(differences)) <= {-1.0, 0.0, 1.0}:
-        test, p, effective = "exact McNemar", mcnemar_exact(losses, gains), n
+        test, p = "exact McNemar", mcnemar_exact(losses, gains)
         interval = paired_interval(losses, gains, n)
+        detectable = smallest_detectable_effect(n, (losses + gains) / n, alpha=alpha, power=power)
     else:
         test, p = "sign flips of clusters", sign_flip_test(differences, clusters=clusters, key=key)
-        effective = max(1, int(n / design_effect(differences, clusters)))
         interval = paired_bootstrap(differences, clusters=clusters, key=key)
-    detectable = smallest_detectable_effect(effective, (losses + gains) / n, alpha=alpha, power=power)
+        detectable = _detectable_in_clusters(differences, clusters, alpha=alpha, power=power)
     return replace(
         described,
         difference=float(differences.mean()),
@@ -152,10 +158,29 @@ def _tested(
     )
 
 
-def _value(verdict: Verdict) -> float | None:
-    if verdict.outcome is Outcome.unparsed:
-        return 0.0
-    return verdict.score
+def _detectable_in_clusters(
+    differences: NDArray[np.float64], clusters: list[str], *, alpha: float, power: float
+) -> float:
+    """The smallest loss that flipping the signs of clusters would find.
+
+    G clusters allow no p-value below 2^-G. Beyond that it is the larger of two answers: what as many
+    independent pairs as the clusters are worth could show, and what their spread allows.
+    """
+    n, groups = len(differences), len(set(clusters))
+    if 0.5**groups > alpha:
+        return inf
+    worth = max(1, int(n / design_effect(differences, clusters)))
+    shift = smallest_detectable_shift(
+        standard_error(differences, clusters=clusters), degrees=groups - 1, alpha=alpha, power=power
+    )
+    exact = smallest_detectable_effect(worth, float((differences != 0).mean()), alpha=alpha, power=power)
+    return max(exact, shift)
+
+
+def _commonest_reason(pairs: Sequence[Pair]) -> str:
+    verdicts = [verdict for pair in pairs for verdict in (pair.baseline, pair.candidate)]
+    reasons = Counter(f"{v.outcome}: {v.reason}" for v in verdicts if v.outcome not in EVIDENCE)
+    return min(reasons, key=lambda reason: (-reasons[reason], reason), default="")
 
 
 def _side(verdicts: Sequence[Verdict], scores: NDArray[np.float64]) -> Side:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from truing.audit.plan import draw
 from truing.audit.settings import Settings
 from truing.audit.suites.base import load_suites
-from truing.model import MemoryEstimate, estimate
+from truing.model import BATCH_ROWS, BATCH_TOKENS, MemoryEstimate, estimate
 from truing.types import FrozenDict, Record
 
 _CHARACTERS = 3
@@ -48,8 +48,11 @@ def estimate_audit(candidate: str, baseline: str, suites: str, settings: Setting
     return DryRun(FrozenDict(counts), FrozenDict(memory), tuple(lines))
 
 
-def _peak(ref: str, tokens: int, dtype: str) -> MemoryEstimate:
-    rows = max(1, min(64, 32768 // tokens))
-    return estimate(
-        ref, mode="sample", rows=rows, tokens=tokens, dtype="bfloat16" if dtype == "auto" else dtype
-    )
+def _peak(ref: str, longest: int, dtype: str) -> MemoryEstimate:
+    """The larger of two batches: as many rows as fit, and the longest prompt's."""
+    full = (BATCH_ROWS, BATCH_TOKENS // BATCH_ROWS)
+    long = (max(1, min(BATCH_ROWS, BATCH_TOKENS // longest)), longest)
+    peaks = [
+        estimate(ref, mode="sample", rows=rows, tokens=tokens, dtype=dtype) for rows, tokens in (full, long)
+    ]
+    return max(peaks, key=lambda peak: peak.total)

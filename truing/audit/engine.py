@@ -2,8 +2,9 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from truing import __version__
 from truing.audit.collect import Judged, ask_all, judge_all
@@ -16,8 +17,8 @@ from truing.audit.settings import Settings
 from truing.audit.suites.base import Loaded, load_suites
 from truing.grade import grader_versions
 from truing.model import identify, load
-from truing.run import Ledger, Run, progress
-from truing.types import Expect, FrozenDict, Item, SamplingParams, digest
+from truing.run import Journal, Ledger, Run, progress
+from truing.types import Expect, Fingerprint, FrozenDict, InputError, Item, digest
 
 SIDES = ("baseline", "candidate")
 
@@ -55,7 +56,6 @@ def run_audit(
         "settings": settings.to_json(),
         "device": device,
         "dtype": dtype,
-        "truing": __version__,
         "graders": grader_versions(),
         "items": digest([item.to_json() for item in items]),
         "models": {side: identify(ref) for side, ref in refs.items()},
@@ -101,26 +101,49 @@ def _ask(
     if ref.startswith("endpoint:"):  # decides itself where and how its model runs
         device = dtype = "auto"
     model = load(ref, device=device, dtype=dtype, thinking=settings.thinking)
-    params = SamplingParams(
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        top_k=settings.top_k,
-        max_tokens=settings.max_tokens,
-    )
+    _refuse_another_model(journal, model.fingerprint, side)
+    seen = ModelRecord.from_json(record) if record is not None else None
+
+    def described() -> ModelRecord:
+        return ModelRecord(ref, model.fingerprint.short, _merged(seen, model.describe()), model.ground)
+
+    def keep() -> None:
+        run.write_json(f"{side}.json", described().to_json())
+
     started = time.monotonic()
     with progress(len(items), f"asking the {side}", unit="items") as advance:
-        ask_all(model, items, params, journal, key=settings.seed, advance=advance)
+        ask_all(model, items, settings.params, journal, key=settings.seed, advance=advance, observed=keep)
     run.timing(f"asking the {side}", time.monotonic() - started)
-    described = ModelRecord(ref, model.fingerprint.short, FrozenDict(model.describe()), model.ground)
-    run.write_json(f"{side}.json", described.to_json())
-    return described
+    keep()
+    return described()
+
+
+def _merged(seen: ModelRecord | None, now: Mapping[str, Any]) -> FrozenDict:
+    """What a model is known to be, with what an endpoint was seen to do in earlier lives of this run."""
+    before = tuple(seen.format.get("statements", ())) if seen else ()
+    described = {name: value for name, value in now.items() if name not in ("capabilities", "statements")}
+    statements = sorted({*before, *now.get("statements", ())})
+    return FrozenDict(described | {"statements": statements} if statements else described)
+
+
+def _refuse_another_model(journal: Journal, fingerprint: Fingerprint, side: str) -> None:
+    """What `auto` stands for can differ from machine to machine: answers of two number formats do not mix."""
+    _, first = next(journal.rows(), ("", None))
+    if first is not None and Fingerprint.from_json(first["model"]) != fingerprint:
+        raise InputError(
+            f"the {side}'s answers so far came from another model or number format",
+            file=journal.path,
+            mend="go on where the run began, name --device and --dtype as there, or choose another --out",
+        )
 
 
 def _compare(items: Sequence[Item], judged: dict[str, list[Judged]], settings: Settings) -> list[Comparison]:
     """One comparison for each dimension, in the order in which the items name them."""
     pairs: dict[str, list[Pair]] = defaultdict(list)
     for item, before, after in zip(items, judged["baseline"], judged["candidate"], strict=True):
-        pairs[item.dimension].append(Pair(item, before.verdict, after.verdict, before.text == after.text))
+        pairs[item.dimension].append(
+            Pair(item, before.verdict, after.verdict, before.text == after.text != "")
+        )
     # What Holm asks of the smallest p-value is what each dimension must be able to reach.
     alpha = settings.alpha / len(pairs)
     return [

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _RULE = (
-    "Both models answered the same questions with the same random numbers, and each answer was judged without "
-    "its reasoning. A dimension is a regression if the candidate is significantly worse in a one-sided paired "
-    "test, adjusted by Holm over all dimensions. It passes only if it is not, enough items were judged for both "
-    "models, and a loss of the size of the margin would have been found. Otherwise it is inconclusive. "
-    "Differences are candidate minus baseline."
+    "Both models answered the same questions, and each answer was judged without its reasoning. A dimension is "
+    "a regression if the candidate is significantly worse in a one-sided paired test, adjusted by Holm over all "
+    "dimensions. It passes only if it is not, enough items were judged for both models, and a loss of the size of "
+    "the margin could have happened and would have been found. Otherwise it is inconclusive. Differences are "
+    "candidate minus baseline."
 )
 
 

@@ -40,7 +40,7 @@ class ModelRecord(Record):
 
 @dataclass(frozen=True)
 class AuditResult(Record):
-    """Everything a reader needs to judge the verdict; no clock and no path of this machine's own."""
+    """Everything a reader needs to judge the verdict; no clock, and no path but the references that were given."""
 
     truing: str
     decision: Decision

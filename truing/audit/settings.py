@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from truing.types import Record
+from truing.types import Record, SamplingParams
 
 
 @dataclass(frozen=True)
 class Settings(Record):
-    """Everything that can change a result and is not a model or a suite."""
+    """What is asked, how answers are drawn, and what counts as a finding."""
 
     limit: int | None = None
     """At most this many items of each suite, drawn evenly over its dimensions."""
@@ -34,6 +34,9 @@ class Settings(Record):
 
     def check(self) -> None:
         """Every setting lies in its range."""
+        _ = self.params
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"seed lies in [0, 2^64), not {self.seed}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit is at least 1, not {self.limit}")
         for name in ("margin", "alpha", "power"):
@@ -41,3 +44,10 @@ class Settings(Record):
                 raise ValueError(f"{name} lies between 0 and 1, not {getattr(self, name)}")
         if not 0 < self.coverage <= 1:
             raise ValueError(f"coverage lies in (0, 1], not {self.coverage}")
+
+    @property
+    def params(self) -> SamplingParams:
+        """How answers are drawn."""
+        return SamplingParams(
+            temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_tokens
+        )

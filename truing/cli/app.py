@@ -28,6 +28,8 @@ VERBS = {
     "demo": "make two tiny models, break one, and audit it; needs nothing but this machine",
 }
 """Verb -> what it answers. The verb `x` is the dataclass `Command` in `truing/cli/x.py`."""
+_LOCAL = {"torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "huggingface_hub"}
+"""What the extra `local` brings, and the core does without."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.passed if stop.code in (0, None) else Exit.usage
     except InputError as why:
         return _fail(why, words, Exit.usage)
+    except ModuleNotFoundError as why:
+        if (why.name or "").partition(".")[0] not in _LOCAL:
+            return _fail(why, words, Exit.internal)
+        return _fail(
+            InputError(f"this needs the package {why.name}", mend="pip install 'truing[local]'"),
+            words,
+            Exit.usage,
+        )
     except KeyboardInterrupt:
         return _fail(TruingError("interrupted; run the same command again to go on"), words, Exit.internal)
     except BaseException as why:
@@ -59,13 +69,16 @@ def _run(verb: str, words: list[str]) -> int:
     import tyro
 
     module: Any = importlib.import_module(f"truing.cli.{verb}")
-    command = tyro.cli(
-        module.Command,
-        prog=f"truing {verb}",
-        description=module.__doc__,
-        args=words,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
+    try:
+        command = tyro.cli(
+            module.Command,
+            prog=f"truing {verb}",
+            description=module.__doc__,
+            args=words,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        )
+    except ValueError as why:  # an option out of its range
+        raise InputError(str(why), mend=f"truing {verb} --help tells the options") from why
     return int(command.run())
 
 

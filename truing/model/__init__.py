@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from truing.model.identity import identify
     from truing.model.loading import load, load_local
     from truing.model.local import LocalModel
-    from truing.model.memory import MemoryEstimate, estimate
+    from truing.model.memory import BATCH_ROWS, BATCH_TOKENS, MemoryEstimate, estimate
     from truing.model.reasoning import Split
     from truing.model.score import completion_logprobs
     from truing.model.trunk import Trunk

@@ -6,32 +6,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from truing.model.files import has_tokenizer, read_json, weight_files
-from truing.model.refs import find_folder
 from truing.types import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-def base_and_adapter(folder: Path) -> tuple[Path, Path | None]:
-    """The checkpoint folder, and the adapter folder if that is what was given.
-
-    The base an adapter names is looked for here, beside the adapter, and on the Hub.
-    """
-    file = folder / "adapter_config.json"
-    if not file.is_file():
-        return folder, None
-    base = read_json(file).get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
-        raise InputError("names no base model", file=file, mend="set base_model_name_or_path to its folder")
-    for place in (Path(base).expanduser(), folder / base):
-        if place.is_dir():
-            return place, folder
-    try:
-        return find_folder(f"hub:{base}"), folder
-    except InputError as why:
-        problem = f"its base model {base!r} is no folder here, and from the Hub: {why.problem}"
-        raise InputError(problem, file=file, mend="set base_model_name_or_path to its folder") from why
 
 
 def read_config(folder: Path) -> Any:

@@ -217,7 +217,12 @@ class EndpointModel:
 
         async with self._line.client(self._concurrency) as client:
             session = _Session(client, anyio.CapacityLimiter(self._concurrency), params, key)
-            await _at_once(answer, range(len(requests)))
+            try:
+                await _at_once(answer, range(len(requests)))
+            finally:  # what was answered behind a request that never was
+                for i in sorted(waiting):
+                    for completion in waiting[i]:
+                        emit(completion)
 
     async def _answer(self, session: _Session, request: Request) -> list[Completion]:
         """The `n` completions of a request: asked for together, and alone where fewer came."""

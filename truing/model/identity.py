@@ -3,9 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from truing.model.checkpoint import base_and_adapter
 from truing.model.fingerprint import fingerprint_folder
-from truing.model.refs import find_folder
+from truing.model.refs import base_and_adapter, find_folder
 from truing.types import FrozenDict
 
 _SPOKEN = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from truing.model.files import weight_files
-from truing.model.refs import find_folder
+from truing.model.refs import base_and_adapter, find_folder
 from truing.types import InputError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _load_local(
     from truing.model.fingerprint import fingerprint_folder
     from truing.model.local import LocalModel
 
-    base, adapter = checkpoint.base_and_adapter(folder)
+    base, adapter = base_and_adapter(folder)
     config = checkpoint.read_config(base)
     weight_files(base)
     tokenizer = checkpoint.load_tokenizer(adapter or base, base)

@@ -13,15 +13,13 @@ from truing.model.chat import ChatFormat
 from truing.model.decode import Ends, Row, Written, decode
 from truing.model.ground import ground
 from truing.model.hooks import Edit, Site, capture, edits_digest, steering
+from truing.model.memory import BATCH_ROWS, BATCH_TOKENS
 from truing.model.score import next_token, score
 from truing.model.trunk import Trunk, evaluating
 from truing.types import Completion, Dist, Fingerprint, InputError, Request, SamplingParams, Stop, Usage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_TOKENS, _ROWS = 32768, 64
-"""The most padded tokens (prompt and new) and rows in a decode batch."""
 
 
 class LocalModel:
@@ -136,7 +134,7 @@ class LocalModel:
 
     def _plan(self, prompts: Sequence[tuple[int, ...] | str], params: SamplingParams) -> list[list[int]]:
         lengths = [0 if isinstance(p, str) else len(p) + params.max_tokens for p in prompts]
-        return length_buckets(lengths, tokens=_TOKENS // params.n, rows=max(1, _ROWS // params.n))
+        return length_buckets(lengths, tokens=BATCH_TOKENS // params.n, rows=max(1, BATCH_ROWS // params.n))
 
     def _sample(
         self,
@@ -166,7 +164,7 @@ class LocalModel:
             return decode(self.trunk, some, params, ends, key=key)
 
         longest = max((len(row.prompt) for row in rows), default=0) + params.max_tokens
-        size = max(1, min(_ROWS, _TOKENS // longest))
+        size = max(1, min(BATCH_ROWS, BATCH_TOKENS // longest))
         with evaluating(self.net), torch.inference_mode():
             parts = [halving(run, rows[i : i + size], alone=_too_large) for i in range(0, len(rows), size)]
         return [row for part in parts for row in part]

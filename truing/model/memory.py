@@ -5,7 +5,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from truing.model.refs import find_folder
+from truing.model.refs import base_and_adapter, find_folder
 from truing.types import InputError
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Mode = Literal["sample", "score", "train"]
 
 _SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
+BATCH_TOKENS, BATCH_ROWS = 32768, 64
+"""The most padded tokens (prompt and new) and rows in a batch of sampling."""
 _NF4 = 0.5 + 4 / 64
 """Bytes of a 4-bit weight: half a byte, and a float32 scale for each block of 64."""
 
@@ -56,7 +58,7 @@ def estimate(
     tokens: int,
     dtype: str = "bfloat16",
     quantize: Literal["4bit"] | None = None,
-    devices: int = 1,
+    devices: int | None = None,
     chunk: int = 256,
 ) -> MemoryEstimate:
     """The peak memory of one batch.
@@ -73,22 +75,27 @@ def estimate(
         mode: `sample` with a KV cache, `score` (teacher-forced, no gradients), or `train`.
         rows: sequences in a batch, on each device in training.
         tokens: the length of each, prompt and answer.
-        dtype: type of weights and activations; float32, bfloat16 or float16.
+        dtype: type of weights and activations: float32, bfloat16, float16, or `auto`, which is the
+            checkpoint's (a CPU that does not compute in bfloat16 takes float32 instead: twice as much).
         quantize: `4bit` as in `load`; not for training all parameters.
-        devices: the model's layers are spread over them (sampling, scoring), or weights, gradients
-            and moments are sharded over them (training).
+        devices: how many, by default all visible GPUs; the layers are spread over them (sampling,
+            scoring), or weights, gradients and moments are sharded over them (training).
         chunk: rows of logits that exist at once; see `numerics.chunked_logprobs`.
 
     Raises:
         InputError: the reference has no configuration, or an option is impossible.
     """
+    config = _text_config(model)
+    if dtype == "auto":
+        dtype = str(config.dtype or "float32").removeprefix("torch.")
+    if devices is None:
+        devices = _visible_devices()
     if dtype not in _SIZES:
         raise InputError(f"there is no dtype {dtype!r} for a model", mend=f"write {', '.join(_SIZES)}")
     if mode == "train" and quantize:
         raise InputError("quantized weights cannot be trained", mend="leave quantize out")
     if min(rows, tokens, devices, chunk) < 1:
         raise InputError("rows, tokens, devices and chunk are at least 1")
-    config = _text_config(model)
     net = _hollow(config)
     parameters = _parameters(net)
     embeddings = _parameters(net.get_input_embeddings(), net.get_output_embeddings())
@@ -181,6 +188,12 @@ def _hollow(config: Any) -> Any:
         raise InputError(f"no model can be built from this configuration ({why})") from why
 
 
+def _visible_devices() -> int:
+    import torch
+
+    return max(1, torch.cuda.device_count())
+
+
 def _parameters(*modules: Any) -> int:
     """Parameters of the modules, shared ones counted once."""
     return sum({id(p): p.numel() for module in modules for p in module.parameters()}.values())
@@ -188,7 +201,7 @@ def _parameters(*modules: Any) -> int:
 
 def _text_config(model: "str | Path | PreTrainedConfig") -> Any:
     if isinstance(model, (str, Path)):
-        from truing.model.checkpoint import base_and_adapter, read_config
+        from truing.model.checkpoint import read_config
 
         folder, _ = base_and_adapter(find_folder(str(model), weights=False))
         return read_config(folder).get_text_config(decoder=True)

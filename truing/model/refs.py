@@ -4,6 +4,7 @@ import re
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from truing.model.files import read_json
 from truing.types import InputError
 
 SCHEMES = "truing.schemes"
@@ -15,7 +16,7 @@ _HUB_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
 
 
 def find_folder(ref: str, *, revision: str | None = None, weights: bool = True) -> Path:
-    """The folder that `ref` names, downloaded first where it is a Hub id that is not in the cache.
+    """The folder that `ref` names, downloaded first where it is a Hub id (`hub:ID[@REVISION]`) not in the cache.
 
     A folder that exists wins over a scheme of the same spelling. Without `weights` only the small
     files of a Hub model are fetched.
@@ -28,7 +29,8 @@ def find_folder(ref: str, *, revision: str | None = None, weights: bool = True) 
     path = Path(ref).expanduser()
     scheme = _SCHEME.fullmatch(ref)
     if not path.exists() and scheme and scheme[1] == "hub":
-        return _from_hub(scheme[2], revision, weights=weights)
+        name, _, pinned = scheme[2].partition("@")
+        return _from_hub(name, revision or pinned or None, weights=weights)
     if revision is not None:
         raise InputError(f"only a Hub model has revisions, and {ref!r} is none", mend="write hub:ID")
     if path.is_dir():
@@ -39,6 +41,27 @@ def find_folder(ref: str, *, revision: str | None = None, weights: bool = True) 
         return _registered(*scheme.groups())
     mend = f"write hub:{ref} for the model of that name on the Hub" if _HUB_ID.fullmatch(ref) else ""
     raise InputError("there is no such folder", file=ref, mend=mend)
+
+
+def base_and_adapter(folder: Path) -> tuple[Path, Path | None]:
+    """The checkpoint folder, and the adapter folder if that is what was given.
+
+    The base an adapter names is looked for here, beside the adapter, and on the Hub.
+    """
+    file = folder / "adapter_config.json"
+    if not file.is_file():
+        return folder, None
+    base = read_json(file).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise InputError("names no base model", file=file, mend="set base_model_name_or_path to its folder")
+    for place in (Path(base).expanduser(), folder / base):
+        if place.is_dir():
+            return place, folder
+    try:
+        return find_folder(f"hub:{base}"), folder
+    except InputError as why:
+        problem = f"its base model {base!r} is no folder here, and from the Hub: {why.problem}"
+        raise InputError(problem, file=file, mend="set base_model_name_or_path to its folder") from why
 
 
 def _registered(scheme: str, name: str) -> Path:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from truing.numerics.agreement import accuracy, cohen_kappa
     from truing.numerics.intervals import Interval, clopper_pearson, wilson
     from truing.numerics.multiple import holm
-    from truing.numerics.paired import design_effect, mcnemar_exact, paired_bootstrap, sign_flip_test
+    from truing.numerics.paired import (
+        design_effect,
+        mcnemar_exact,
+        paired_bootstrap,
+        sign_flip_test,
+        standard_error,
+    )
     from truing.numerics.power import (
         mcnemar_power,
         pairs_needed,

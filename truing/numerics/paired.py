@@ -6,7 +6,7 @@ for each difference, and whole clusters are resampled.
 """
 
 from collections.abc import Hashable, Sequence
-from math import sqrt
+from math import inf, sqrt
 from typing import Literal
 
 import numpy as np
@@ -110,6 +110,23 @@ def sign_flip_test(
         positive = rng.integers(0, 2, size=(rows, len(magnitudes)), dtype=np.int8)
         hits += int(np.count_nonzero(2 * (positive @ magnitudes) - magnitudes.sum() <= seen))
     return (1 + hits) / (1 + resamples)
+
+
+def standard_error(differences: ArrayLike, *, clusters: Sequence[Hashable] | None = None) -> float:
+    """The standard error of the mean of differences [N], from the spread of the clusters' totals.
+
+    Source: Miller 2024 (arXiv 2411.00640), equation 4, with the factor G / (G - 1). Fewer than two
+    clusters say nothing about it: then it is infinite.
+
+    Raises:
+        ValueError: a difference is not finite, or the lengths differ.
+    """
+    totals, sizes = _clustered(differences, clusters)
+    groups, n = len(totals), float(sizes.sum())
+    if groups < 2:
+        return inf
+    residuals = totals - sizes * (totals.sum() / n)
+    return sqrt(float((residuals**2).sum()) * groups / (groups - 1)) / n
 
 
 def design_effect(differences: ArrayLike, clusters: Sequence[Hashable]) -> float:

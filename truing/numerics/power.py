@@ -1,10 +1,10 @@
 """What a comparison of a given size could have seen."""
 
-from math import ceil, inf, sqrt
+from math import ceil, inf, isinf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrik, betainc, ndtri
+from scipy.special import bdtrik, betainc, ndtri, stdtrit
 
 _TAIL = 1e-10  # probability of the numbers of discordant pairs that are left out
 
@@ -80,19 +80,26 @@ def pairs_needed(effect: float, discordance: float, *, alpha: float = 0.05, powe
     return enough
 
 
-def smallest_detectable_shift(standard_error: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The smallest loss of a mean that a one-sided z-test finds with the given power.
+def smallest_detectable_shift(
+    standard_error: float, *, degrees: float = inf, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """The smallest loss of a mean that a one-sided t-test finds with about the given power.
 
-    In the unit of `standard_error`, which is that of the mean difference: (z_alpha + z_power) times it.
+    In the unit of `standard_error`, which is that of the mean difference: (t_alpha + t_power) times
+    it, with `degrees` of freedom (of G clusters, G - 1; infinite for the normal distribution).
 
     Raises:
         ValueError: an argument is outside its range.
     """
     _check(0, 0.0, alpha)
     _check_power(power)
-    if not 0 <= standard_error <= inf:
-        raise ValueError(f"a standard error is at least 0, not {standard_error}")
-    return float(ndtri(1 - alpha) + ndtri(power)) * standard_error
+    if not 0 <= standard_error <= inf or not degrees > 0:
+        raise ValueError(
+            f"a standard error is at least 0 and degrees above 0, not {standard_error} and {degrees}"
+        )
+    if isinf(degrees):
+        return float(ndtri(1 - alpha) + ndtri(power)) * standard_error
+    return float(stdtrit(degrees, 1 - alpha) + stdtrit(degrees, power)) * standard_error
 
 
 def _critical(m: NDArray[np.int64], alpha: float) -> NDArray[np.int64]:

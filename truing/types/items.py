@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from truing.types.frozen import FrozenDict
 from truing.types.messages import Request
 from truing.types.record import Record
 
@@ -42,7 +41,6 @@ class Item(Record):
     accept: tuple[str, ...] = ()
     cluster: str = ""
     source: str = ""
-    meta: FrozenDict = FrozenDict()
 
     def check(self) -> None:
         """A closed question has its answer among the choices."""

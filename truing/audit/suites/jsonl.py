@@ -3,8 +3,8 @@
 from typing import Any
 
 from truing.audit.suites.base import Loaded
-from truing.audit.suites.sources import file_digest, find_files, text_field
-from truing.data import Row, read_jsonl, to_messages
+from truing.audit.suites.sources import read_sources, text_field
+from truing.data import Row, place, to_messages
 from truing.types import Expect, FrozenDict, InputError, Item, Request, ask, canonical_text
 
 _FIELDS = {
@@ -25,23 +25,21 @@ class JSONLSuite:
     version = "1"
 
     def load(self, source: str | None) -> Loaded:
-        """Read one file, or every `*.jsonl` of a folder."""
+        """Read one file, every `*.jsonl` of a folder, or the train split of a Hub data set."""
         if source is None:
             raise InputError("the suite jsonl needs a file", mend="name it as jsonl:FILE")
+        sources = read_sources(self.name, source, "*.jsonl", split="train")
         items = []
-        files = {}
-        for path in find_files(self.name, source, "*.jsonl"):
-            files[path.name] = file_digest(path)
-            for row in read_jsonl(path):
+        for file in sources:
+            for row in file.rows:
                 try:
-                    items.append(self._item(row, path.name))
-                except InputError as why:
-                    raise InputError(why.problem, file=path, row=row.number, mend=why.mend) from None
+                    with place(file.name, row.number):
+                        items.append(self._item(row, file.name))
                 except ValueError as why:
                     raise InputError(
-                        str(why), file=path, row=row.number, mend="mend or remove the row"
+                        str(why), file=file.name, row=row.number, mend="mend or remove the row"
                     ) from None
-        return Loaded(self.name, self.version, tuple(items), files)
+        return Loaded(self.name, self.version, tuple(items), {s.name: s.digest for s in sources})
 
     def _item(self, row: Row, file: str) -> Item:
         data = row.data

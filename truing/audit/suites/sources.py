@@ -144,4 +144,7 @@ def _hub(hub_id: str, split: str, config: str | None) -> Source:
             mend="check the name, the network and HF_HUB_OFFLINE, or give a local file",
         ) from why
     rows = [Row(number, dict(data)) for number, data in enumerate(table, start=1)]
-    return Source(hub_id, rows, str(table._fingerprint))
+    seen = hashlib.sha256()
+    for row in rows:
+        seen.update(repr(sorted(row.data.items())).encode("utf-8", "surrogatepass"))
+    return Source(hub_id, rows, seen.hexdigest())
