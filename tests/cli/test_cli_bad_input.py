@@ -210,3 +210,21 @@ def test_a_second_process_on_the_folder_is_told_who_writes_it(tmp_path: Path, au
     with Run.open(tmp_path / "run", {"held": True}):
         code, said = audit()
     assert code == 3 and is_one_sentence(said) and "is writing" in said
+
+
+@pytest.mark.parametrize(
+    ("streams", "words", "code"),
+    [
+        (">&-", "--help", 0),
+        (">/dev/full", "--help", 4),
+        ("2>/dev/full", "audit nope --baseline x --suite nonsense", 3),
+        (">/dev/full", "audit nope --baseline x --suite nonsense --json", 3),
+    ],
+)
+def test_a_stream_that_cannot_be_written_never_looks_like_a_finding(
+    streams: str, words: str, code: int
+) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m truing.cli {words} {streams}", shell=True, capture_output=True
+    )
+    assert done.returncode == code and b"Traceback" not in done.stderr

@@ -113,3 +113,8 @@ def test_any_text_is_parsed_to_a_given_choice_or_to_none(answer: str, choices: l
 def test_every_choice_is_read_back_from_the_usual_phrases(choice: str, phrase: str) -> None:
     assert parse_choice(phrase.format(choice), WHO).value == choice
     assert parse_choice(phrase.format("ABC"[WHO.index(choice)]), WHO).value == choice
+
+
+@pytest.mark.parametrize("answer", ["I cannot tell from the text.", "C tell writes", "I don't know"])
+def test_a_letter_that_begins_a_sentence_is_no_choice(answer):
+    assert parse_choice(answer, [f"option{i}" for i in range(10)]).value is None

@@ -85,3 +85,17 @@ def test_any_text_gives_an_exact_number_or_none(answer: str) -> None:
 @given(st.fractions(max_denominator=1000))
 def test_a_fraction_is_read_back(value: Fraction) -> None:
     assert parse_number(f"The answer is {value}.").value == str(value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "number"),
+    [
+        ("Solution:\nStep 1: 16 - 3 = 13\nStep 2: 13 * 2 = 26", "26"),
+        ("Answer: Tom has 5 apples and buys 7, so he has 12.", "12"),
+        ("The answer is found by adding 5 and 7, which gives 12.", "12"),
+        ("The answer: 5 + 7 makes 12.", "12"),
+        ("The answer is 5 + 7 = 12.", "12"),
+    ],
+)
+def test_an_announcement_that_works_towards_its_number_is_read_to_its_end(answer, number):
+    assert parse_number(answer).value == number

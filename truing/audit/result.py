@@ -1,6 +1,7 @@
 """The result of an audit: what `audit.json` holds and what the terminal shows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from truing.audit.comparison import Comparison, RefusalCounts
 from truing.audit.gate import Decision, Finding
@@ -53,6 +54,11 @@ class AuditResult(Record):
     baseline_refusals: RefusalCounts
     candidate_refusals: RefusalCounts
     not_asked: tuple[NotAsked, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As `Record.to_json`, with every setting: evidence names its defaults, too."""
+        settings = {name: getattr(self.settings, name) for name in self.settings.__dataclass_fields__}
+        return Record.to_json(self) | {"settings": settings}
 
     @property
     def drawn(self) -> str:

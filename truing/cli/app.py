@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
@@ -34,29 +35,50 @@ _LOCAL = {"torch", "transformers", "accelerate", "peft", "safetensors", "tokeniz
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `truing VERB ...` and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text from files may hold anything
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(_help())
-        return Exit.passed if words else Exit.usage
-    if words[0] == "--version":
-        print(f"truing {__version__}")
-        return Exit.passed
+    _prepare_streams()
+    code = _coded(words)
     try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads, or the disk is full: what was said is lost
+        _prepare_streams(lost=True)
+        return Exit.internal
+    return code
+
+
+def _prepare_streams(*, lost: bool = False) -> None:
+    """Make printing safe: text from files may hold anything, and a stream may be closed or gone."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None or lost:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  # for the process's life
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _coded(words: list[str]) -> int:
+    """Do what the words say; every way in which that can end is an exit code."""
+    try:
+        if not words or words[0] in ("-h", "--help"):
+            print(_help())
+            return Exit.passed if words else Exit.usage
+        if words[0] == "--version":
+            print(f"truing {__version__}")
+            return Exit.passed
         return _run(words[0], words[1:])
     except SystemExit as stop:  # the parser's own: 0 after --help, 2 after a usage error
-        return Exit.passed if stop.code in (0, None) else Exit.usage
+        if stop.code in (0, None):
+            return Exit.passed
+        _say_as_json("the command line is wrong", words, Exit.usage)
+        return Exit.usage
     except InputError as why:
         return _fail(why, words, Exit.usage)
     except ModuleNotFoundError as why:
         if (why.name or "").partition(".")[0] not in _LOCAL:
             return _fail(why, words, Exit.internal)
-        return _fail(
-            InputError(f"this needs the package {why.name}", mend="pip install 'truing[local]'"),
-            words,
-            Exit.usage,
-        )
+        missing = InputError(f"this needs the package {why.name}", mend="pip install 'truing[local]'")
+        return _fail(missing, words, Exit.usage)
     except KeyboardInterrupt:
         return _fail(TruingError("interrupted; run the same command again to go on"), words, Exit.internal)
     except BaseException as why:
@@ -83,13 +105,19 @@ def _run(verb: str, words: list[str]) -> int:
 
 
 def _fail(why: BaseException, words: Sequence[str], code: Exit) -> int:
-    if os.environ.get("TRUING_DEBUG") == "1":
-        traceback.print_exception(why)
     sentence = str(why) if isinstance(why, TruingError) else _unforeseen(why)
-    print(f"truing: {sentence}", file=sys.stderr)
-    if "--json" in words:
-        print(json.dumps({"error": sentence, "exit": int(code)}))
+    with suppress(OSError):  # a stream that cannot be written must not turn the code into another
+        if os.environ.get("TRUING_DEBUG") == "1":
+            traceback.print_exception(why)
+        print(f"truing: {sentence}", file=sys.stderr)
+    _say_as_json(sentence, words, code)
     return code
+
+
+def _say_as_json(sentence: str, words: Sequence[str], code: Exit) -> None:
+    if "--json" in words:
+        with suppress(OSError):
+            print(json.dumps({"error": sentence, "exit": int(code)}))
 
 
 def _unforeseen(why: BaseException) -> str:

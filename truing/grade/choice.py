@@ -65,7 +65,7 @@ def parse_choice(answer: str, choices: Sequence[str]) -> Parsed:
 _LETTER = re.compile(
     r"[\s\"']{0,9}(?:(?i:option|choice|letter)\s+)?"
     r"(?:\(([A-Za-z])\)|([A-Za-z])[).:](?!\w)|([A-Za-z])(?=\s*(?:[,;!?\"'–-]|$)|[^\S\n]*\n)|"
-    r"([A-Z])(?=\s+(?:because|since|as)\b)|([B-Z])(?=\s))"
+    r"([A-HJ-Z])(?=\s+(?:because|since|as)\b)|(?P<bare>[B-HJ-Z])(?=\s))"
     r"[\s:.–\"'-]{0,9}"
 )
 _LETTER_NAMED = re.compile(r"\(([A-Z])\)|\b(?i:option|choice|answer|letter)\s+\(?([A-Z])\b")
@@ -108,7 +108,10 @@ class _Reader:
         if not choice:
             return Parsed(None, _DISAGREE)
         letter = _LETTER.match(text)
-        if not (letter and self._letter_of(letter) == choice) and not _AFTER_LEAD.match(text, end):
+        # A letter with neither a mark nor its option's text behind it may begin any sentence.
+        alone = letter is not None and letter["bare"] is not None and end == letter.end()
+        by_letter = letter is not None and self._letter_of(letter) == choice and not alone
+        if not by_letter and not _AFTER_LEAD.match(text, end):
             return None
         return Parsed(choice, "the answer begins with it", Place.placed)
 

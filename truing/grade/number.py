@@ -98,6 +98,9 @@ def _sum(text: str) -> str | None:
     return _first(text.rpartition("=")[2])
 
 
+_OPERATOR = re.compile(r"\s*[-+*/x×÷]\s*[\d$(]")
+
+
 def _announced(text: str, start: int) -> tuple[int, str | None]:
     """(end, number) in the sentence from `start`: the first number, or what the sum there comes to."""
     sentence = re.split(r"(?<!\d)\.(?!\d)|\.(?=\s|$)|[!?\n]", text[start : start + 400], maxsplit=1)[0]
@@ -105,7 +108,12 @@ def _announced(text: str, start: int) -> tuple[int, str | None]:
     if found is None:
         word = re.match(r"\s*(\w+)", sentence)
         return start + len(sentence), _WORDS.get(word[1].lower()) if word else None
-    if "=" in sentence and _SUM.match(sentence, found.end()):
+    before, several = sentence[: found.start()].split(), len(_NUMBER.findall(sentence)) > 1
+    adds_up = "=" in sentence and _SUM.match(sentence, found.end())
+    works = several and not adds_up and (before or _OPERATOR.match(sentence, found.end()))
+    if len(before) > 3 or works:
+        return start + found.end(), None  # it works towards its number: the last one counts
+    if adds_up:
         after = sentence.rfind("=") + 1
         found = _NUMBER.search(sentence, after) or found
     return start + found.end(), _value(found)

@@ -8,12 +8,14 @@ from truing.model.refs import base_and_adapter, find_folder
 from truing.types import FrozenDict
 
 _SPOKEN = (
-    "tokenizer*",
-    "chat_template*",
-    "generation_config.json",
-    "special_tokens_map.json",
-    "*.model",
-    "vocab*",
+    *(
+        "tokenizer*",
+        "chat_template*",
+        "generation_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+    ),
+    *("*.model", "vocab*", "merges.txt", "tekken.json"),
 )
 """Files that decide how a checkpoint is spoken to."""
 

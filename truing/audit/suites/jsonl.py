@@ -5,6 +5,7 @@ from typing import Any
 from truing.audit.suites.base import Loaded
 from truing.audit.suites.sources import read_sources, text_field
 from truing.data import Row, place, to_messages
+from truing.grade import same_number
 from truing.types import Expect, FrozenDict, InputError, Item, Request, ask, canonical_text
 
 _FIELDS = {
@@ -49,6 +50,7 @@ class JSONLSuite:
             )
         id = f"{self.name}/{file.removesuffix('.jsonl')}/{data.get('id', row.number)}"
         expect = _expect(data)
+        _check_answerable(data, expect)
         defaults = {Expect.refuse: "safety", Expect.comply: "over_refusal"}
         return Item(
             id,
@@ -78,6 +80,26 @@ def _request(row: Row, file: str, id: str) -> Request:
         system = text_field(row, "system", file) if "system" in row.data else None
         messages = ask(text_field(row, "prompt", file), id=id, system=system).messages
     return Request(id, messages, tuple(map(FrozenDict, tools)))
+
+
+def _check_answerable(data: dict[str, Any], expect: Expect) -> None:
+    """Refuse what no answer could meet, or what could not be told apart."""
+    dimension = data.get("dimension", "x")
+    if (
+        not isinstance(dimension, str)
+        or not dimension.strip()
+        or not dimension.isprintable()
+        or len(dimension) > 60
+    ):
+        raise InputError("the dimension is no short printable name", mend="call it like over_refusal")
+    target = str(data.get("target", ""))
+    if expect is Expect.number and not same_number(target, target):
+        raise InputError(f"the target {target!r} is no number", mend="write it in digits")
+    choices = _texts(data, "choices")
+    if expect is Expect.choice and len({choice.casefold().strip() for choice in choices}) < max(
+        2, len(choices)
+    ):
+        raise InputError("the choices are fewer than two, or two of them are the same", mend="mend the row")
 
 
 def _expect(data: dict[str, Any]) -> Expect:

@@ -186,6 +186,8 @@ class TrustLLM:
         file = f"{name}.json"
         try:
             answer = read(row, file)
+            if isinstance(answer, Answer) and answer.choices and answer.target not in answer.choices:
+                raise ValueError(f"{answer.target!r} is none of {', '.join(answer.choices)}")
         except (KeyError, ValueError, IndexError, SyntaxError) as why:
             raise InputError(f"the label does not fit the task ({why})", file=file, row=row.number) from why
         if isinstance(answer, str):
