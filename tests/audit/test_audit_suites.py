@@ -1,6 +1,7 @@
 """Suites read the published files, and say what they leave out."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def test_xstest_has_250_safe_and_200_unsafe_prompts() -> None:
 def test_gsm8k_targets_are_the_numbers_after_the_mark() -> None:
     found = items(f"gsm8k:{shared('gsm8k/test.jsonl')}")
     assert len(found) == 1319
-    assert all(float(item.target) is not None for item in found)
+    assert all(math.isfinite(float(item.target)) for item in found)
     assert not any("<<" in item.request.last for item in found)
 
 
@@ -145,6 +146,9 @@ def test_a_wrong_row_is_one_sentence_with_file_and_row(tmp_path: Path, row: obje
         ("nonsense", "there is no suite 'nonsense'; choose from bbq"),
         ("xstest:/no/such/place", "there is no such file or folder"),
         ("jsonl", "the suite jsonl needs a file"),
+        ("xstest:data/no-such-folder", "there is no such file or folder"),
+        ("xstest:../no-such-folder", "there is no such file or folder"),
+        ("xstest:tests/no-such-folder", "there is no such file or folder"),
         ("gsm8k,", "an empty or a repeated name"),
         ("gsm8k,gsm8k", "an empty or a repeated name"),
         ("gsm8k:no-such-owner/no-such-set", "Hub"),

@@ -33,11 +33,18 @@ def read_sources(
     Raises:
         InputError: nothing is there, or a row cannot be read.
     """
-    if source and _HUB_ID.fullmatch(source) and not Path(source).exists():
+    if source and _names_hub(source):
         return [_hub(source, split, config)]
     return [
         Source(path.name, read_rows(path), file_digest(path)) for path in find_files(suite, source, pattern)
     ]
+
+
+def _names_hub(source: str) -> bool:
+    """Whether this is OWNER/NAME and no path with a slip in it: a misspelt folder must not go out to the Hub."""
+    owner = source.partition("/")[0]
+    looks_local = owner.startswith(".") or owner == "data" or Path(owner).exists()
+    return _HUB_ID.fullmatch(source) is not None and not looks_local
 
 
 def find_files(suite: str, source: str | None, pattern: str) -> list[Path]:
