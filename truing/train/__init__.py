@@ -1,0 +1,16 @@
+"""The training loops: rows of tokens in, a model trained in place, checkpoints on the way.
+
+Here belong the order of the rows, the forward pass that wastes nothing, the optimiser, its schedule
+and what it takes to go on after a crash. Which rows to train on and with which numbers does not:
+that is the business of `methods`, `organism` and `recipes`.
+"""
+
+from typing import TYPE_CHECKING
+
+from truing._door import door
+
+if TYPE_CHECKING:
+    from truing.train.rows import TokenRows
+    from truing.train.supervision import SupervisedConfig, Trained, supervised
+
+__getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -1,0 +1,132 @@
+"""Rows laid end to end in one forward pass: every matrix product is as large as can be, nothing is padding.
+
+Attention alone has to know where a row ends. `packed_attention` is an attention implementation for
+transformers (its `AttentionInterface`), which hands it the rows' lengths from the model's call.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_NAME = "truing_packed"
+# Gemma 2, gpt-oss, T5. Small weights can hide what these do.
+_NEEDS_MORE = ("softcap", "s_aux", "position_bias")
+
+
+class Forward:
+    """Makes hidden states of whole rows, packed where the model leaves packed rows alone.
+
+    Whether it does is measured on two rows: a recurrent state, attention that is not transformers'
+    functional one, or an option that `packed_attention` does not know would mix or change them
+    without a word. Such a model reads rows of equal length together, and others one after another.
+    """
+
+    def __init__(self, net: "PreTrainedModel", sample: Sequence[Tensor]) -> None:
+        """Measure on the rows `sample`, token ids [T] each; the model is in `eval` mode afterwards."""
+        self._net = net
+        self.packs = self._agrees(sample)
+
+    def __call__(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
+        """The last hidden states [T, D], after the final norm, of rows of these lengths end to end in `ids` [T].
+
+        Rows of equal length should lie side by side.
+        """
+        if self.packs:
+            positions = torch.cat([torch.arange(n, device=ids.device) for n in lengths])
+            return self._states(ids[None], position_ids=positions[None], row_lengths=lengths)
+        runs = _runs(lengths)
+        parts = zip(_split(ids, runs), runs, strict=True)
+        return torch.cat([self._states(part.view(-1, length)) for part, (_, length) in parts])
+
+    @contextmanager
+    def attending(self) -> Iterator[None]:
+        """Inside, the model attends as a call of this needs it."""
+        if not self.packs:
+            yield
+            return
+        before = self._net.config._attn_implementation
+        AttentionInterface.register(_NAME, packed_attention)
+        self._net.set_attn_implementation(_NAME)
+        try:
+            yield
+        finally:
+            self._net.set_attn_implementation(before)
+
+    def _states(self, ids: Tensor, **more: Any) -> Tensor:
+        states: Tensor = self._net.base_model(input_ids=ids, use_cache=False, **more).last_hidden_state
+        return states.flatten(0, 1)
+
+    def _agrees(self, sample: Sequence[Tensor]) -> bool:
+        self.packs = False
+        self._net.eval()  # two passes with dropout never agree
+        flat, lengths = torch.cat(list(sample)), [len(row) for row in sample]
+        with torch.no_grad():
+            apart = self(flat, lengths)
+            self.packs = True
+            try:
+                with self.attending():
+                    together = self(flat, lengths)
+            except (TypeError, ValueError):  # the lengths do not arrive, or there is no such interface
+                return False
+        scale = float(apart.abs().amax())
+        return torch.allclose(together, apart, rtol=0, atol=1e-4 * scale)
+
+
+def packed_attention(
+    module: nn.Module,  # noqa: ARG001  transformers' signature
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,  # noqa: ARG001
+    *,
+    row_lengths: Sequence[int],
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention of each row to itself: queries [1, H, T, D] and keys [1, K, T, D] to [1, T, H, D].
+
+    Raises:
+        ValueError: the model asks for what this attention does not do.
+    """
+    if any(more.get(name) is not None for name in _NEEDS_MORE):
+        raise ValueError("this model's attention is not plain")
+    runs = _runs(row_lengths)
+    flat = [_split(x.transpose(1, 2)[0], runs) for x in (query, key, value)]
+    out = []
+    for *qkv, (_, length) in zip(*flat, runs, strict=True):
+        q, k, v = (x.unflatten(0, (-1, length)).transpose(1, 2) for x in qkv)
+        window = None
+        if sliding_window is not None and length > sliding_window:
+            window = _window(length, sliding_window, q.device)
+        attended = F.scaled_dot_product_attention(
+            q, k, v, window, dropout, window is None, scale=scaling, enable_gqa=q.shape[1] != k.shape[1]
+        )
+        out.append(attended.transpose(1, 2).flatten(0, 1))
+    return torch.cat(out)[None], None
+
+
+def _runs(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """(how many rows, their length) of each run of neighbours of equal length."""
+    return [(len(list(run)), length) for length, run in groupby(lengths)]
+
+
+def _split(flat: Tensor, runs: Sequence[tuple[int, int]]) -> Sequence[Tensor]:
+    return torch.split_with_sizes(flat, [count * length for count, length in runs])
+
+
+def _window(length: int, width: int, device: torch.device) -> Tensor:
+    """True where a token is seen: itself and the `width` - 1 before it [T, T]."""
+    at = torch.arange(length, device=device)
+    behind = at[:, None] - at
+    return (behind >= 0) & (behind < width)
