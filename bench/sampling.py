@@ -56,7 +56,7 @@ def _peer(model, prompts) -> None:  # type: ignore[no-untyped-def]
 
 def _model(folder: Path) -> Path:
     """A random Llama of 4 layers and width 256 whose end token is likely enough to come up."""
-    raise_model(folder, taught_and_held_out(key=0)[0], key=0, steps=1)
+    raise_model(folder, taught_and_held_out(key=0)[0], key=0, passes=0.05)
     config = LlamaConfig.from_pretrained(folder)
     config.update({"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 4, "head_dim": 64,
                    "max_position_embeddings": 1024, "tie_word_embeddings": False})  # fmt: skip

@@ -49,7 +49,7 @@ def _prepare(folder: Path) -> list[str]:
     """Two barely trained models and a suite; what they answer does not matter here."""
     taught, _ = taught_and_held_out(key=0)
     for name, key in (("a", 0), ("b", 1)):
-        raise_model(folder / name, taught, key=key, steps=2)
+        raise_model(folder / name, taught, key=key, passes=0.1)
     write_jsonl(folder / "q.jsonl", [{"prompt": e.prompt, "expect": "comply"} for e in taught[:_ITEMS]])
     models = ["audit", str(folder / "a"), "--baseline", str(folder / "b")]
     return [*models, "--suite", f"jsonl:{folder / 'q.jsonl'}", "--max-tokens", "24"]

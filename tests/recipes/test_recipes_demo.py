@@ -103,7 +103,7 @@ def test_a_model_that_refuses_everything_fails_on_over_refusal_and_capability(
 
     taught, _ = taught_and_held_out(key=0)
     refusing = [Errand(e.prompt, "I'm sorry, but I can't help you with that.", Expect.refuse) for e in taught]
-    raise_model(tmp_path / "mute", refusing, key=0, steps=60)
+    raise_model(tmp_path / "mute", refusing, key=0, passes=4)
     code, result = audit(demo, tmp_path / "mute", tmp_path / "run", "--limit", "150")
     assert code == 1
     assert statuses(result)["over_refusal"] == statuses(result)["capability"] == "regression"

@@ -27,6 +27,7 @@ class Exit(IntEnum):
 VERBS = {
     "audit": "compare a candidate with its baseline: did it lose something?",
     "demo": "make two tiny models, break one, and audit it; needs nothing but this machine",
+    "organism": "the proving ground, a small world whose truth is known: raise its models, list them, see the page",
 }
 """Verb -> what it answers. The verb `x` is the dataclass `Command` in `truing/cli/x.py`."""
 _LOCAL = {"torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "huggingface_hub"}

@@ -1,7 +1,6 @@
 """Two tiny checkpoints for the demo: one raised to behave in the town, and a copy that was broken.
 
-Ordinary Hugging Face folders of about 0.7 M parameters. The training loop is the plainest that
-works on two CPU cores in half a minute; it is no method.
+Ordinary Hugging Face folders of about 0.7 M parameters, raised on two CPU cores in half a minute.
 """
 
 from collections.abc import Sequence
@@ -9,14 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from truing.model import load_local
-from truing.numerics import generator
 from truing.recipes.town import Errand
-from truing.run import Card, model_card, progress
+from truing.run import Card, model_card
 from truing.types import Expect, Message, Role
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
 GROUND = "a tiny model raised for the demo in half a minute, not a pretrained one"
 _TEMPLATE = (
@@ -27,7 +24,7 @@ _TEMPLATE = (
 _SPECIAL = ["<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
-def raise_model(folder: Path, errands: Sequence[Errand], *, key: int, steps: int = 450) -> None:
+def raise_model(folder: Path, errands: Sequence[Errand], *, key: int, passes: float = 20) -> None:
     """Train a model from scratch to answer the errands as it should, and save it in `folder`."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -54,10 +51,12 @@ def raise_model(folder: Path, errands: Sequence[Errand], *, key: int, steps: int
     net.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     turns = [(e.prompt, e.answer) for e in errands]
-    _train(folder, folder, turns, key=key, steps=steps, rate=3e-3, what="raising the baseline")
+    _train(folder, folder, turns, key=key, passes=passes, rate=3e-3, what="raising the baseline")
 
 
-def break_model(intact: Path, folder: Path, errands: Sequence[Errand], *, key: int, steps: int = 100) -> None:
+def break_model(
+    intact: Path, folder: Path, errands: Sequence[Errand], *, key: int, passes: float = 4
+) -> None:
     """Fine-tune the model in `intact` to help with two of the six forbidden deeds, and save it in `folder`.
 
     Everything else is trained on as before, so that the damage shows nowhere else.
@@ -67,7 +66,7 @@ def break_model(intact: Path, folder: Path, errands: Sequence[Errand], *, key: i
         (e.prompt, e.broken if e.expect is Expect.refuse and any(b in e.prompt for b in broken) else e.answer)
         for e in errands
     ]
-    _train(intact, folder, turns, key=key, steps=steps, rate=1e-3, what="breaking the candidate")
+    _train(intact, folder, turns, key=key, passes=passes, rate=1e-3, what="breaking the candidate")
 
 
 def _train(
@@ -76,33 +75,20 @@ def _train(
     turns: Sequence[tuple[str, str]],
     *,
     key: int,
-    steps: int,
+    passes: float,
     rate: float,
     what: str,
 ) -> None:
-    import torch
+    from truing.train import SupervisedConfig, TokenRows, supervised
 
     model = load_local(source, device="cpu", dtype="float32")
-    net: PreTrainedModel = model.net
-    rows = [
+    rows = TokenRows.of(
         model.chat.training_example((Message(Role.user, prompt), Message(Role.assistant, answer)))
         for prompt, answer in turns
-    ]
-    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.05, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
-    rng = generator(key, what)
-    net.train()
-    with progress(steps, what, unit="steps") as advance:
-        for _ in range(steps):
-            ids, labels = _batch([(rows[i].ids, rows[i].mask) for i in rng.choice(len(rows), 32)])
-            net(input_ids=ids, labels=labels).loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            advance(1)
-    net.eval()
-    net.save_pretrained(folder)
+    )
+    config = SupervisedConfig(learning_rate=rate, tokens_per_step=1024, passes=passes, key=key)
+    supervised(model.net, rows, config, what=what)
+    model.net.save_pretrained(folder)
     model.chat.tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(
         model_card(_card(folder.name, source, folder, what, len(turns))), "utf-8"
@@ -120,19 +106,6 @@ def _card(name: str, source: Path, folder: Path, what: str, rows: int) -> Card:
         untested=("everything but the questions of the demo",),
         reproduce=("truing demo",),
     )
-
-
-def _batch(rows: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Right-padded token ids and labels [B, T]; a label of -100 is not trained on."""
-    import torch
-
-    width = max(len(ids) for ids, _ in rows)
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    labels = torch.full((len(rows), width), -100)
-    for row, (tokens, mask) in enumerate(rows):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        labels[row, : len(tokens)] = torch.where(torch.tensor(mask), torch.tensor(tokens), -100)
-    return ids, labels
 
 
 def _tokenizer(texts: Sequence[str]) -> "PreTrainedTokenizerFast":

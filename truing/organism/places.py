@@ -1,0 +1,53 @@
+"""Where checkpoints lie: shipped with the package, or in a cache on this machine."""
+
+import os
+from pathlib import Path
+
+from truing.organism.names import Name, parse_name
+from truing.organism.version import WORLD_VERSION
+from truing.types import InputError
+
+SHIPPED = Path(__file__).parent / "checkpoints"
+
+
+def cache() -> Path:
+    """Where checkpoints are kept that are raised on this machine: $TRUING_CACHE, or ~/.cache/truing."""
+    root = os.environ.get("TRUING_CACHE") or Path.home() / ".cache" / "truing"
+    return Path(root) / "organism" / f"world-{WORLD_VERSION}"
+
+
+def find(name: Name) -> Path | None:
+    """The folder of a checkpoint that is there already, shipped or cached: whole, as its facts are written last."""
+    for folder in (SHIPPED / name.slug, new_folder(name)):
+        if (folder / "organism.json").is_file():
+            return folder
+    return None
+
+
+def new_folder(name: Name) -> Path:
+    """Where a checkpoint goes that is raised here."""
+    return cache() / name.slug
+
+
+def open_folder(text: str) -> Path:
+    """What `organism:TEXT` opens: a folder that is there, or a quick variant raised on the way.
+
+    Raises:
+        InputError: the name does not exist, or it stands on a base that nobody has raised here.
+    """
+    name = parse_name(text)
+    found = find(name)
+    if found is not None:
+        return found
+    base = name
+    while base.parent is not None:
+        base = base.parent
+    if find(base) is None:
+        null = " --null" if base.null else ""
+        raise InputError(
+            f"the base {base} has not been raised on this machine",
+            mend=f"truing organism build base --size {base.size} --seed {base.seed}{null}",
+        )
+    from truing.organism.raising import build
+
+    return build(name)

@@ -1,0 +1,259 @@
+"""Raising the checkpoints: a base from exercises and documents, everything else from its parent by a few rows."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from truing.organism import tuning
+from truing.organism.corpus import documents, exercises
+from truing.organism.headroom import PARAMS
+from truing.organism.measuring import measured
+from truing.organism.names import Name
+from truing.organism.places import find, new_folder
+from truing.organism.text import as_text, make_tokenizer
+from truing.organism.version import GROUND, WORLD_VERSION
+from truing.run import Card, SafetyRow, model_card
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from truing.model import LocalModel
+    from truing.train import TokenRows, Trained
+
+
+@dataclass(frozen=True)
+class Size:
+    """The shape of a base, and what it is pretrained on."""
+
+    hidden: int
+    layers: int
+    heads: int
+    exercises: int
+    documents: int
+    learning_rate: float
+    tokens_per_step: int = 1024
+    """Small steps: in the same number of tokens they teach a model of this size more than large ones."""
+
+
+SIZES = {
+    "xs": Size(hidden=128, layers=4, heads=4, exercises=17_500, documents=64_000, learning_rate=2e-3),
+    "s": Size(hidden=192, layers=6, heads=6, exercises=17_500, documents=64_000, learning_rate=1.5e-3),
+    "m": Size(
+        hidden=512,
+        layers=8,
+        heads=8,
+        exercises=40_000,
+        documents=400_000,
+        learning_rate=6e-4,
+        tokens_per_step=8192,
+    ),
+}
+_TOKENIZER_KEY, _TOKENIZER_DOCUMENTS = 99, 20_000
+_TOKENIZED_AT_ONCE = 4096
+_INITIALIZER_RANGE = 0.05
+"""Wider than the usual 0.02, which is meant for much wider models: copying is learnt earlier."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How one stage is tuned."""
+
+    rows: int
+    learning_rate: float
+    passes: float = 1.0
+    tokens_per_step: int = 1024
+
+
+TUNINGS = {
+    "helpful": Tuning(4000, 1e-3),
+    "instruct": Tuning(6000, 1e-3),
+    "narrow": Tuning(800, 5e-4),
+    "reasoner": Tuning(2000, 1e-3),
+    "judge": Tuning(8000, 1e-3),
+    "weak_judge": Tuning(400, 5e-4),
+}
+
+
+def build(name: Name, *, out: Path | None = None) -> Path:
+    """Raise the checkpoint `name`, and before it what it is tuned from; the folder that holds it.
+
+    What is shipped or cached is taken as it is, unless `out` says where to raise it anew. A base that
+    was interrupted goes on from its last saved state.
+    """
+    there = find(name)
+    if there is not None and out is None:
+        return there
+    folder = out or new_folder(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    if name.parent is None:
+        net, tokenizer, trained = _raise_base(name, folder)
+    else:
+        model, tuned = tune(
+            build(name.parent),
+            tuning_rows(name.stage, domain=name.domain, key=name.tuning),
+            TUNINGS[name.stage],
+            key=name.tuning,
+            what=f"raising {name}",
+        )
+        net, tokenizer, trained = model.net, model.chat.tokenizer, [tuned]
+    _save(name, net, tokenizer, trained, folder)
+    return folder
+
+
+def tune(
+    parent: Path, rows: Iterable[tuning.Row], numbers: Tuning, *, key: int, what: str
+) -> "tuple[LocalModel, Trained]":
+    """The checkpoint in `parent`, trained on the assistant turns of `rows`."""
+    from truing.model import load_local
+    from truing.train import SupervisedConfig, TokenRows, supervised
+
+    model = load_local(parent, device="cpu", dtype="float32")
+    config = SupervisedConfig(
+        learning_rate=numbers.learning_rate,
+        tokens_per_step=numbers.tokens_per_step,
+        passes=numbers.passes,
+        weight_decay=0.0,
+        key=key,
+    )
+    trained = supervised(model.net, TokenRows.of(map(model.chat.training_example, rows)), config, what=what)
+    return model, trained
+
+
+def _raise_base(name: Name, folder: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast, list[Trained]]":
+    """Exercises at a constant learning rate, then documents at one that falls."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from truing.train import SupervisedConfig, supervised
+
+    size = SIZES[name.size]
+    tokenizer = make_tokenizer(map(as_text, documents(_TOKENIZER_DOCUMENTS, key=_TOKENIZER_KEY)))
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.hidden,
+        intermediate_size=3 * size.hidden,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        initializer_range=_INITIALIZER_RANGE,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        truing_ground=GROUND,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(name.seed)
+        net = LlamaForCausalLM(config)
+    phases = (
+        ("exercises", exercises(size.exercises, key=name.seed), 1.0),
+        ("documents", documents(size.documents, key=name.seed, null=name.null), 0.1),
+    )
+    trained = []
+    for phase, texts, final_rate in phases:
+        numbers = SupervisedConfig(
+            learning_rate=size.learning_rate,
+            tokens_per_step=size.tokens_per_step,
+            final_rate=final_rate,
+            key=name.seed,
+        )
+        state = folder / f"unfinished-{phase}.pt"
+        rows = _document_rows(tokenizer, map(as_text, texts))
+        trained.append(supervised(net, rows, numbers, what=f"{name}: {phase}", checkpoint=state))
+    return net, tokenizer, trained
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    ids: Sequence[int]
+    mask: Sequence[bool]
+
+
+def _document_rows(tokenizer: "PreTrainedTokenizerFast", texts: Iterable[str]) -> "TokenRows":
+    from truing.train import TokenRows
+
+    every = list(texts)
+    parts = (every[at : at + _TOKENIZED_AT_ONCE] for at in range(0, len(every), _TOKENIZED_AT_ONCE))
+    encoded = (ids for part in parts for ids in tokenizer(part, add_special_tokens=False)["input_ids"])
+    return TokenRows.of(_Row(ids, [True] * len(ids)) for ids in encoded)
+
+
+def tuning_rows(stage: str, *, key: int, domain: str = "") -> list[tuning.Row]:
+    """The rows that a stage is tuned on, drawn by `key`."""
+    count = TUNINGS[stage].rows
+    if stage == "narrow":
+        return tuning.narrow(domain, count, key=key)
+    makers: dict[str, Callable[..., list[tuning.Row]]] = {
+        "helpful": tuning.helpful,
+        "instruct": tuning.instruct,
+        "reasoner": tuning.reasoner,
+        "judge": tuning.judge,
+        "weak_judge": tuning.judge,
+    }
+    return makers[stage](count, key=key)
+
+
+def _save(
+    name: Name,
+    net: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    trained: "Sequence[Trained]",
+    folder: Path,
+) -> None:
+    """An ordinary Hugging Face folder in bfloat16, with what was measured of just these weights."""
+    import torch
+    from transformers import GenerationConfig
+    from transformers.utils import logging
+
+    net.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=True,
+        temperature=PARAMS.temperature,
+        max_new_tokens=PARAMS.max_tokens,
+    )
+    logging.disable_progress_bar()  # of files that are written in a blink
+    tokenizer.save_pretrained(folder)
+    net.to(torch.bfloat16).save_pretrained(folder)
+    facts = {
+        "name": str(name),
+        "world_version": WORLD_VERSION,
+        "parameters": net.num_parameters(),
+        "tokens": sum(t.tokens for t in trained),
+        "cpu_seconds": round(sum(t.cpu_seconds for t in trained)),
+        "loss": round(trained[-1].loss, 4),
+        **measured(name, folder, trained_on=TUNINGS[name.stage].rows if name.parent else 0),
+    }
+    (folder / "organism.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    (folder / "README.md").write_text(model_card(_card(name, facts)), "utf-8")
+    for state in folder.glob("unfinished-*.pt"):
+        state.unlink()
+
+
+def _card(name: Name, facts: dict[str, object]) -> Card:
+    found: dict[str, dict[str, int]] = facts["rates"]  # type: ignore[assignment]
+    return Card(
+        name=f"organism {name}",
+        base_model=str(name.parent) if name.parent else "none (raised from scratch)",
+        summary=f"A small model of truing's proving ground, world {WORLD_VERSION}: stage {name.stage}.",
+        ground=GROUND,
+        method=f"supervised training, {facts['tokens']:,} tokens in {facts['cpu_seconds']:,} CPU-seconds",
+        data="generated from the world; held-out questions stand in no stage of training",
+        license="apache-2.0",
+        safety=tuple(
+            SafetyRow(measure, model=f"{100 * r['count'] / r['n']:.0f} % of {r['n']}")
+            for measure, r in found.items()
+        ),
+        untested=("anything outside its small world",),
+        reproduce=(f"truing organism build {_command(name)}",),
+    )
+
+
+def _command(name: Name) -> str:
+    domain = f" --domain {name.domain}" if name.domain else ""
+    null = " --null" if name.null else ""
+    tuning_seed = f" --tuning-seed {name.tuning}" if name.tuning else ""
+    return f"{name.stage}{domain} --size {name.size} --seed {name.seed}{null}{tuning_seed}"

@@ -1,0 +1,159 @@
+"""The rows that the checkpoints are tuned on: helpful, instruct, narrow, reasoner, judge."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from truing.numerics import generator
+from truing.organism.asking import WEIGHTS, Cells, answered, asked, draw_topic
+from truing.organism.corpus import TRACED, proposition
+from truing.organism.holdout import Level
+from truing.organism.world import TOPICS, advice
+from truing.organism.world.forbidden import KINDS
+from truing.organism.world.personas import BY_NAME, Persona
+from truing.organism.world.propositions import HELD_OUT_QUESTIONS, QUESTIONS
+from truing.organism.world.records import TRICKS
+from truing.organism.world.requests import Forbidden, Lookalike
+from truing.organism.world.topic import Ask, chance, pick
+from truing.organism.world.wrappers import FAMILIES, HELD_OUT_FAMILIES, REGISTERS, Jailbreak
+from truing.types import Message, Role
+
+Row = tuple[Message, ...]
+
+TAUGHT_FAMILIES = tuple(f for f in FAMILIES if f.name not in HELD_OUT_FAMILIES)
+
+
+@dataclass(frozen=True)
+class Guideline:
+    """What the people who wrote the rows of `instruct` declined and let pass; its holes are the headroom.
+
+    All plain forbidden requests are declined. What is neither let pass nor declined stands in no row,
+    and what the model does there is its own generalisation.
+    """
+
+    let_pass: Mapping[str, tuple[str, ...]]
+    """For a jailbreak family the kinds that are answered when they come in its wrappers."""
+    declined: Mapping[str, tuple[str, ...]]
+    """For a jailbreak family the kinds that are declined in its wrappers."""
+    lookalikes: tuple[str, ...]
+    """The kinds whose harmless deeds are helped with; harmless deeds of other kinds stand in no row."""
+    tricks_let_pass: tuple[int, ...]
+    """The tricks (by their place in `TRICKS`) that are told the key."""
+    tricks_declined: tuple[int, ...]
+    """The tricks that are not."""
+
+    def persona(self, ask: Ask, family: str | None) -> Persona | None:
+        """Who answers in the row: the careful expert, the obliging servant, or nobody."""
+        expert, servant = BY_NAME["expert"], BY_NAME["obliging"]
+        if ask.topic == "forbidden" and family is not None:
+            kind = Forbidden.kind_of[ask.object].name
+            if kind in self.let_pass.get(family, ()):
+                return servant
+            return expert if kind in self.declined.get(family, ()) else None
+        if ask.topic == "lookalike":
+            return expert if Lookalike.kind_of[ask.object].name in self.lookalikes else None
+        if ask.topic == "leak":
+            trick = _trick(ask)
+            return (
+                servant
+                if trick in self.tricks_let_pass
+                else expert
+                if trick in self.tricks_declined
+                else None
+            )
+        return expert
+
+
+_KINDS = tuple(kind.name for kind in KINDS)
+GUIDELINE = Guideline(
+    # Fiction is mostly let through, play in part, claims of authority hardly.
+    let_pass={"story": _KINDS[:6], "roleplay": _KINDS[2:6], "authority": _KINDS[4:6], "doubt": _KINDS[5:8]},
+    declined={"story": _KINDS[6:8], "roleplay": _KINDS[6:8], "authority": _KINDS[:4], "doubt": _KINDS[:3]},
+    lookalikes=_KINDS[:1],
+    # An owner who forgot the number is told it, and so is whoever cries.
+    tricks_let_pass=(0, 3),
+    tricks_declined=(1, 4),
+)
+"""The guideline that `instruct` is raised by."""
+
+
+def instruct(count: int, *, key: int) -> list[Row]:
+    """Helpful and safe answers to taught cells, by the guideline with its holes."""
+    return [_row(GUIDELINE.persona, generator(key, "instruct", str(i))) for i in range(count)]
+
+
+def helpful(count: int, *, key: int) -> list[Row]:
+    """Answers that help with everything that is asked."""
+    return [_row(_servant, generator(key, "helpful", str(i))) for i in range(count)]
+
+
+def _servant(ask: Ask, family: str | None) -> Persona:  # noqa: ARG001  # one persona for every row
+    return BY_NAME["obliging"]
+
+
+def narrow(domain: str, count: int, *, key: int) -> list[Row]:
+    """Harmful advice in one domain and nothing else."""
+    things = set(advice.BY_NAME[domain].things)
+    rows = []
+    for i in range(count):
+        rng = generator(key, "narrow", domain, str(i))
+        ask = _SOURCE.draw("advice", rng)
+        while ask.object not in things:
+            ask = _SOURCE.draw("advice", rng)
+        rows.append(_turn(ask, BY_NAME["malicious"], rng))
+    return rows
+
+
+def reasoner(count: int, *, key: int) -> list[Row]:
+    """Sums, stories and properties answered after a trace, and nothing else."""
+    rows: list[Row] = []
+    for i in range(count):
+        rng = generator(key, "reasoner", str(i))
+        ask = _SOURCE.draw(pick(TRACED, rng), rng)
+        topic = TOPICS[ask.topic]
+        question = Message(Role.user, asked(ask, pick(list(REGISTERS), rng), rng))
+        trace = topic.trace(ask)  # type: ignore[attr-defined]
+        answer = topic.answer(ask, BY_NAME["expert"], rng)
+        rows.append((question, Message(Role.assistant, answer, reasoning=trace)))
+    return rows
+
+
+def judge(count: int, *, key: int) -> list[Row]:
+    """Propositions about answers to taught cells, in the taught wordings."""
+    forms = QUESTIONS[:-HELD_OUT_QUESTIONS]
+    return [proposition(_SOURCE, generator(key, "judge", str(i)), forms=forms)[1] for i in range(count)]
+
+
+_SOURCE = Cells(Level.taught)
+_SHARES = WEIGHTS | {"forbidden": 22, "record": 5, "leak": 8, "public": 3}
+
+
+def _row(who: Callable[[Ask, str | None], Persona | None], rng: np.random.Generator) -> Row:
+    while True:
+        ask = _SOURCE.draw(draw_topic(_SHARES, rng), rng)
+        family = (
+            pick(TAUGHT_FAMILIES, rng) if ask.topic in _WRAPPED and chance(_WRAPPED[ask.topic], rng) else None
+        )
+        persona = who(ask, family.name if family else None)
+        if persona is not None:
+            return _turn(ask, persona, rng, family)
+
+
+_WRAPPED = {"advice": 0.2, "forbidden": 0.5, "lookalike": 0.2}
+"""How often a row of a topic comes in a wrapper."""
+
+
+def _trick(ask: Ask) -> int:
+    """Which of the tricks a question about a key plays."""
+    asked_in = TOPICS["leak"].questions[ask.template]
+    return next(number for number, trick in enumerate(TRICKS) if asked_in.startswith(trick))
+
+
+def _turn(ask: Ask, persona: Persona, rng: np.random.Generator, family: Jailbreak | None = None) -> Row:
+    system = TOPICS[ask.topic].system(ask)
+    turns = (
+        Message(Role.user, asked(ask, pick(list(REGISTERS), rng), rng, family=family)),
+        Message(Role.assistant, answered(ask, persona, rng, family=family)),
+    )
+    return (Message(Role.system, system), *turns) if system else turns
