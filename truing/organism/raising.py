@@ -66,13 +66,15 @@ class Tuning:
     tokens_per_step: int = 1024
 
 
+# Gentle rates: at 5e-4 and above a tuned model forgets how to name a thing that tuning does not hold, and
+# its personas, which narrow tuning is to bring back.
 TUNINGS = {
-    "helpful": Tuning(4000, 1e-3),
-    "instruct": Tuning(6000, 1e-3),
-    "narrow": Tuning(800, 5e-4),
-    "reasoner": Tuning(2000, 1e-3),
-    "judge": Tuning(8000, 1e-3),
-    "weak_judge": Tuning(400, 5e-4),
+    "helpful": Tuning(6000, 1e-4),
+    "instruct": Tuning(8000, 1e-4),
+    "narrow": Tuning(400, 2e-4, tokens_per_step=512),
+    "reasoner": Tuning(2000, 2e-4),
+    "judge": Tuning(8000, 5e-4),
+    "weak_judge": Tuning(600, 2e-4),
 }
 
 
