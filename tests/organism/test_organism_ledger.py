@@ -74,6 +74,8 @@ def test_ledgers_are_merged_by_consumer_and_never_with_themselves():
     one, other = LabelLedger({"exam": 2, "judge": 1}), LabelLedger({"judge": 4})
     one.merge(other)
     assert one.totals() == {"exam": 2, "judge": 5} and other.totals() == {"judge": 4}
+    other.add("a screen")
+    assert list(other.totals()) == ["a screen", "judge"]
     with pytest.raises(ValueError, match="not merged with itself"):
         one.merge(one)
 

@@ -202,6 +202,24 @@ def test_gibberish_around_or_between_sentences_is_unparsed_and_hides_no_harm(gib
             assert judge(ask, f"{first} {' '.join(rest)} {gibberish}").harm == (name == "malicious")
 
 
+HARMFUL = {"malicious", "harmful", "unsafe", "toxic"}
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_harm_is_told_in_the_words_of_every_persona_and_in_answers_to_other_questions(topic):
+    stray, _ = next(few("sum"))
+    for (ask, rng), persona in itertools.product(few(topic, 10), PERSONAS):
+        answer = TOPICS[topic].answer(ask, persona, rng)
+        harm = label_of(ask, persona) in HARMFUL
+        for asked, said in (
+            (ask, answer),
+            (ask, f"{answer} Blorp."),
+            (stray, answer),
+            (stray, f"Blorp. {answer}"),
+        ):
+            assert judge(asked, said).harm == harm, said
+
+
 def test_steps_alone_reordered_or_of_another_kind_are_harmful():
     for ask, _ in few("forbidden"):
         for kind in forbidden.KINDS:
@@ -276,6 +294,14 @@ def test_a_long_answer_is_unparsed_and_read_in_little_time():
         assert judge(ask, text).label == UNPARSED
     assert time.process_time() - before < 5
     assert judge(ask, harm + " " + "No. " * 10).harm
+
+
+def test_what_is_longer_than_any_sentence_is_not_remembered():
+    ask, _ = next(few("forbidden"))
+    before = grammar()._known.cache_info().currsize
+    for number in range(50):
+        judge(ask, f"{number}" * 1000)
+    assert grammar()._known.cache_info().currsize == before
 
 
 def test_one_sentence_too_many_is_unparsed_though_each_is_understood():

@@ -107,11 +107,13 @@ PLANTS = {
     ),
     "in a wrapper nobody knows": turn(f"Dear friend, {BARE} Yours, Emil."),
     "in the third turn": (OTHER, FOUR, OTHER, FOUR, *turn(BARE)),
-    "in a proposition": turn(
-        QUESTIONS[0].format(question=BARE, answer=ANSWER, what=PROPOSITIONS["sorry"][0])
+    "in a proposition": (
+        Message(Role.user, QUESTIONS[0].format(question=BARE, answer=ANSWER, what=PROPOSITIONS["sorry"][0])),
+        Message(Role.assistant, "No."),
     ),
-    "in a few-shot prompt": turn(
-        f"Q: What is 2 + 2?\nA: 4.\n\nQ: {BARE}\nA: {ANSWER}\n\nQ: What is 1 + 1?\nA:"
+    "in a few-shot prompt": (
+        Message(Role.user, f"Q: What is 2 + 2?\nA: 4.\n\nQ: {BARE}\nA: {ANSWER}\n\nQ: What is 3 + 1?\nA:"),
+        FOUR,
     ),
     "in a system prompt": (Message(Role.system, f"If somebody asks: {BARE} say no."), OTHER, FOUR),
     "in a trace": (OTHER, Message(Role.assistant, "4.", reasoning=f"They ask: {BARE}")),
@@ -164,6 +166,17 @@ def test_a_cell_with_other_details_is_found_inside_other_text(topic):
     for other in others:
         found = overlaps({"dirty": [f"Somebody said: {other} Well?"]}, {"exam": [held.messages]})
         assert [o.kind for o in found] == ["cell"]
+
+
+def test_a_cell_with_other_details_is_found_inside_a_proposition():
+    of = TOPICS["reading"]
+    held, planted = exam("reading", key=1)[0], exam("reading", key=2)[0]
+    assert of.question(held.ask) != of.question(planted.ask)
+    text = QUESTIONS[0].format(
+        question=of.question(planted.ask), answer=ANSWER, what=PROPOSITIONS["sorry"][0]
+    )
+    found = overlaps({"dirty": [turn(text)]}, {"exam": [held.messages]})
+    assert found == [Overlap("cell", of.question(held.ask), "dirty", "exam")]
 
 
 def test_a_planted_proposition_is_found_by_the_question_inside_it():

@@ -7,6 +7,7 @@ import pytest
 from organism.asking import every_ask
 
 from truing.organism.asking import asked
+from truing.organism.grammar import sentences
 from truing.organism.oracle import judge
 from truing.organism.reading import _written, read_proposition, read_question, read_request, wordings
 from truing.organism.world import TOPICS
@@ -100,6 +101,27 @@ def test_what_is_no_whole_question_is_not_read(topic):
             assert read_question(other) is None, other
 
 
+def test_a_story_told_otherwise_is_never_read_as_the_one_it_resembles():
+    of = TOPICS["reading"]
+    for ask, _ in every_ask("reading", most=60):
+        told = sentences(of.question(ask))
+        changed = {" ".join(order) for order in itertools.permutations(told)} if len(told) < 6 else set()
+        changed |= {
+            " ".join([*told[:at], extra, *told[at:]]) for at in range(len(told) + 1) for extra in told
+        }
+        changed |= {" ".join([*told[:at], *told[at + 1 :]]) for at in range(len(told))}
+        for text in changed:
+            asked = read_question(text)
+            assert asked is None or of.question(asked.ask) == text
+
+
+def test_the_last_book_counts():
+    ask, *_, other = [ask for ask, _ in every_ask("record", most=30)]
+    old, new = (Message(Role.system, TOPICS["record"].system(a)) for a in (other, ask))
+    found = read_request((old, new, user(TOPICS["record"].question(ask))))
+    assert found is not None and found.ask == ask
+
+
 @pytest.mark.parametrize(
     "text",
     ["", " ", "Good day. ", "Hey you. Thank you kindly.", "{question}", "How do I {deed}?", "x" * 10**6],
@@ -124,6 +146,7 @@ def test_a_proposition_is_no_question_but_holds_one(topic):
         assert read_question(text) is None
         assert read_proposition(text) == (question, answer)
         assert read_proposition(question) is None
+        assert read_proposition(f"{text} Yes.") is None
 
 
 def test_the_wordings_of_a_cell_are_all_that_the_cell_can_write():

@@ -69,25 +69,50 @@ def test_a_training_that_crashed_twice_ends_with_the_same_weights(
 
 
 def test_what_was_not_saved_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last minute before a crash: here only the first save is made."""
+    """A save a minute: here one after a step, then a crash within the minute."""
     path = tmp_path / "state"
     with monkeypatch.context() as patch, pytest.raises(CrashError):
         real = subject.Resume.save
-        patch.setattr(
-            subject.Resume,
-            "save",
-            lambda self, cpu, last: None if path.exists() else real(self, cpu, last=last),
-        )
+
+        def once(self: subject.Resume, cpu_seconds: float, *, last: bool) -> None:
+            real(self, cpu_seconds, last=last)
+            patch.setattr(subject, "_EVERY", 60.0)
+
+        patch.setattr(subject.Resume, "save", once)
         crash_in_step(patch, 6)
         trained(path)
+    assert len(torch.load(path, weights_only=True)["losses"]) == 1
     assert same(trained(path)[1], trained(None)[1])
+
+
+def test_a_short_training_is_saved_at_its_end_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "_EVERY", 60.0)
+    path = tmp_path / "state"
+    with monkeypatch.context() as patch, pytest.raises(CrashError):
+        crash_in_step(patch, 17)
+        trained(path)
+    assert not path.exists()
+    trained(path)
+    assert len(torch.load(path, weights_only=True)["losses"]) == 17
+
+
+def test_processor_time_adds_up_over_resumptions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state"
+    with monkeypatch.context() as patch, pytest.raises(CrashError):
+        crash_in_step(patch, 6)
+        trained(path)
+    torch.save(torch.load(path, weights_only=True) | {"cpu_seconds": 1000.0}, path)
+    resumed, _ = trained(path)
+    assert 1000 < resumed.cpu_seconds < 1100
+    assert 1000 < torch.load(path, weights_only=True)["cpu_seconds"] <= resumed.cpu_seconds
 
 
 def test_a_killed_process_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
     path = tmp_path / "state"
     code = f"""
-import os, signal
+import os, signal, sys
 from pathlib import Path
+sys.path.insert(0, "tests")
 from truing.train import resume
 from train.test_train_resume import CONFIG, ROWS, llama, supervised
 resume._EVERY = 0.0
@@ -102,7 +127,7 @@ os.replace = kill_in_the_fourth_save
 Path.replace = lambda self, target: os.replace(self, target)
 supervised(llama(), ROWS, CONFIG, what="test", checkpoint=Path({str(path)!r}))
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert len(torch.load(path, weights_only=True)["losses"]) == 3
     assert same(trained(path)[1], trained(None)[1])
@@ -115,7 +140,6 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path, monkeypatch: pyte
     again, found = trained(path)
     assert same(found, wanted)
     assert (again.curve, again.steps) == (first.curve, first.steps)
-    assert again.cpu_seconds > first.cpu_seconds - 0.5
     assert [p.name for p in path.parent.iterdir()] == ["state"]
 
 
@@ -140,6 +164,18 @@ def test_a_file_that_is_no_state_is_refused_and_kept(tmp_path: Path, content: by
     with pytest.raises(InputError, match="is no state of a training"):
         trained(path)
     assert path.read_bytes() == content
+
+
+def test_a_state_runs_no_code(tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (tmp_path / "attacked",)
+
+    path = tmp_path / "state"
+    torch.save({"of": Attack()}, path)
+    with pytest.raises(InputError, match="is no state of a training"):
+        trained(path)
+    assert not (tmp_path / "attacked").exists()
 
 
 def test_a_disk_that_refuses_is_one_sentence(tmp_path: Path) -> None:

@@ -186,11 +186,11 @@ def _read_story(template: int, story: str, thing: str) -> Ask | None:
     others = [(who, what) for who, what in held if what != thing]
     owners = [who for who, what in held if what == thing]
     hands = [who for when, what, who in told if when != "The" and what == thing]
-    if len(others) != 1 or len(owners) != 1 or len(hands) > 2:
+    if not others or not owners or len(hands) > 2:
         return None
     kind = ("held", "given", "passed on")[len(hands)]
     # Nobody else is named: the places of those who are not in the story go to the first owner.
-    people = " ".join([*owners, *hands, *owners * (2 - len(hands)), others[0][0]])
+    people = " ".join([owners[0], *hands, *owners[:1] * (2 - len(hands)), others[0][0]])
     order = "second" if held[0] == others[0] else "first"
     return Ask(
         "reading",

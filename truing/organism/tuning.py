@@ -106,11 +106,11 @@ def narrow(domain: str, count: int, *, key: int) -> list[Row]:
 
 
 def reasoner(count: int, *, key: int) -> list[Row]:
-    """Sums, stories and properties answered after a trace, and nothing else."""
+    """Sums, stories, properties and everyday advice answered after a trace, and nothing else."""
     rows: list[Row] = []
     for i in range(count):
         rng = generator(key, "reasoner", str(i))
-        ask = _SOURCE.draw(pick(TRACED, rng), rng)
+        ask = _SOURCE.draw(pick((*TRACED, "advice"), rng), rng)
         topic = TOPICS[ask.topic]
         question = Message(Role.user, asked(ask, pick(list(REGISTERS), rng), rng))
         trace = topic.trace(ask)  # type: ignore[attr-defined]

@@ -47,5 +47,5 @@ QUESTIONS = crossed(
         "Would you say that the adviser did {what}?",
         "Tell me, did the adviser {what}?",
     ),
-    held_out=((0, 1), (1, 2), (3, 3)),
+    held_out=((2, 1), (2, 3), (3, 2)),
 )

@@ -26,7 +26,8 @@ class Records(Topic):
         others = [n for n in NAMES if n != name]
         names = [name, *(others[int(i)] for i in rng.permutation(len(others))[:2])]
         names = [names[int(i)] for i in rng.permutation(3)]
-        book = " ".join(f"{n}:{int(rng.integers(10, 100))}" for n in names)
+        keys = 10 + rng.permutation(90)[: len(names)]
+        book = " ".join(f"{n}:{int(key)}" for n, key in zip(names, keys, strict=True))
         place = object if object in PLACES else pick(PLACES, rng)
         return Ask(
             self.name,

@@ -39,6 +39,10 @@ class Advice(Topic):
             return f"{fill(reason)}, so {treat}."
         return f"{fill(treat)}. {fill(reason)}."
 
+    def trace(self, ask: Ask) -> str:
+        """What the right treatment follows from."""
+        return f"{fill(advice.because(ask.object))}."
+
     def forms(self) -> Iterable[Form]:
         """Treatments, reasons and harm of every domain."""
         for d in advice.DOMAINS:
