@@ -158,13 +158,14 @@ def test_the_wordings_of_a_cell_are_all_that_the_cell_can_write():
                 assert of.question(of.ask(ask.object, ask.template, rng)) in said
 
 
-def test_ten_thousand_requests_are_read_in_a_second_and_many_more_again():
+def test_thousands_of_requests_are_read_in_a_second_and_many_more_again():
+    # Seven and eighty times slower than measured on an idle machine: a busy one must not fail it.
     requests = [
         asking(ask, asked(ask, "polite", rng)) for topic in TOPICS for ask, rng in every_ask(topic, most=200)
     ]
     read_request(requests[0])  # makes the table
     read_question.cache_clear()
-    for most in (len(requests) / 10_000, len(requests) / 100_000):
+    for most in (len(requests) / 2_000, len(requests) / 20_000):
         before = time.process_time()
         for request in requests:
             read_request(request)
