@@ -10,6 +10,7 @@ import numpy as np
 from evidence.claims import Claim, Measure, Measured, Options, conclude
 from evidence.organism_arms import CONTROLS, Arm, run_arm
 from truing.numerics import paired_bootstrap, wilson
+from truing.organism import Judged, balanced_accuracy
 from truing.run import progress
 
 BASES, SEEDS = (1, 2, 3), 5
@@ -267,14 +268,8 @@ def _judges(found: Found) -> Measured:
     }
 
 
-def _balanced(rows: Sequence[Row]) -> dict[str, float]:
-    """For each proposition the mean of the shares of true and of false ones that were seen as such."""
-    seen: dict[str, dict[bool, list[bool]]] = {}
-    for row in rows:
-        seen.setdefault(row["proposition"], {}).setdefault(row["truth"], []).append(
-            row["said"] == row["truth"]
-        )
-    return {name: float(np.mean([np.mean(hits) for hits in by.values()])) for name, by in seen.items()}
+def _balanced(rows: Sequence[Row]) -> Mapping[str, float]:
+    return balanced_accuracy([Judged(row["proposition"], row["truth"], row["said"]) for row in rows])
 
 
 def _constant_judge(rows: Sequence[Row]) -> Measured:

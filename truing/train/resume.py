@@ -1,9 +1,7 @@
 """The state of a training in one file, so that a killed one goes on where it was."""
 
 import io
-import os
 import time
-from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -11,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from truing.run import replace_file
 from truing.train.rows import TokenRows
-from truing.types import InputError, StorageError, digest
+from truing.types import InputError, digest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,7 +76,7 @@ class Resume:
             "cpu_seconds": self.cpu_seconds + cpu_seconds,
         }
         torch.save(state, data)
-        _replace(self._path, data.getbuffer())
+        replace_file(self._path, data.getvalue())
         self._saved_at = time.monotonic()
 
     def _restore(self, path: Path) -> None:
@@ -105,18 +104,3 @@ def _digest(net: "nn.Module") -> str:
         whole.update(f"{name} {list(p.shape)} {p.dtype} {p.requires_grad}\n".encode())
         whole.update(p.detach().contiguous().flatten().view(torch.uint8).cpu().numpy().data)
     return whole.hexdigest()
-
-
-def _replace(path: Path, data: memoryview) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as why:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise StorageError(f"{path} cannot be written ({why.strerror})") from why
