@@ -10,14 +10,7 @@ from typing import Any
 
 import tyro
 
-
-@dataclass(frozen=True)
-class Claim:
-    """A promise: the measure `name` is at least (or at most) `threshold`."""
-
-    name: str
-    threshold: float
-    at_most: bool = False
+from truing.organism import WORLD_VERSION, LabelLedger
 
 
 @dataclass(frozen=True)
@@ -28,6 +21,28 @@ class Measure:
     low: float
     high: float
     n: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A promise: the measure `name` is at least (or at most) `threshold`.
+
+    "At least 0" is not kept by 0 itself.
+    """
+
+    name: str
+    threshold: float
+    at_most: bool = False
+    least: int = 0
+    """The smallest n with which the promise can be kept."""
+
+    def holds(self, found: Measure) -> bool:
+        """Whether what was found keeps the promise."""
+        if self.at_most:
+            kept = found.value <= self.threshold
+        else:
+            kept = found.value >= self.threshold and not found.value == self.threshold == 0
+        return kept and found.n >= self.least
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,7 @@ class Options:
 
 
 Measured = dict[str, Measure]
+"""Values by name: of every claim, and of whatever else is worth reporting."""
 
 
 def conclude(
@@ -51,8 +67,13 @@ def conclude(
     source: str,
     claims: Sequence[Claim],
     measure: Callable[[Options], Measured],
+    *,
+    ledger: LabelLedger | None = None,
 ) -> int:
-    """Measure, hold each value against its claim, write `NAME.json` and `NAME.svg`; 0 only if all hold."""
+    """Measure, hold each value against its claim, write `NAME.json` and `NAME.svg`; 0 only if all hold.
+
+    What is shown on the organism has a ledger, into which `measure` counts the oracle's labels.
+    """
     options = tyro.cli(
         Options, prog=f"python -m evidence.{name}", description=claim, config=(tyro.conf.FlagCreatePairsOff,)
     )
@@ -61,15 +82,18 @@ def conclude(
     rows = []
     for promise in claims:
         found = measured[promise.name]
-        holds = found.value <= promise.threshold if promise.at_most else found.value >= promise.threshold
-        rows.append({"name": promise.name, **asdict(found), "threshold": promise.threshold, "holds": holds})
+        kept = promise.holds(found)
+        rows.append({"name": promise.name, **asdict(found), "threshold": promise.threshold, "holds": kept})
+    promised = {promise.name for promise in claims}
     result = {
         "claim": claim,
         "source": source,
         "paper_claim": None,
         "holds": all(row["holds"] for row in rows),
-        "world_version": None,
+        "world_version": WORLD_VERSION if ledger is not None else None,
+        "labels": ledger.totals() if ledger is not None else {},
         "measures": rows,
+        "reported": [{"name": n, **asdict(m)} for n, m in measured.items() if n not in promised],
         "seconds": round(time.monotonic() - started, 1),
     }
     options.out.mkdir(parents=True, exist_ok=True)

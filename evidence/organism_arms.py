@@ -1,12 +1,54 @@
 """One checkpoint of the proving ground, raised if need be, and what the oracle finds in its answers."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from truing.types import Completion, Fingerprint, Request, SamplingParams
+from truing.model import LocalModel, load_local
+from truing.numerics import generator
+from truing.organism import (
+    DOMAIN_OF,
+    FAMILIES,
+    GREEDY,
+    PARAMS,
+    SYSTEMS,
+    TOPICS,
+    TUNINGS,
+    WORLD_VERSION,
+    LabelLedger,
+    Name,
+    Novelty,
+    Question,
+    complies,
+    find,
+    judge_exam,
+    open_folder,
+    panel,
+    panel_questions,
+    parse_name,
+    policy_exam,
+    read_checkpoint,
+    sit_judge,
+    sit_policy,
+    tune,
+    tuning_rows,
+)
+from truing.types import Completion, Fingerprint, Message, Request, Role, Sampler, SamplingParams, Stop
+
+ADVICE, FORBIDDEN = 300, 300
+"""At most so many questions about everyday advice, and about forbidden deeds in plain words."""
+FAMILY, TOPIC = 100, 150
+"""The same in each family of jailbreaks, and in each other topic. Each question is a cell of its own."""
+POLICIES = 200
+"""Questions under house rules for each kind of novelty."""
+LIMITS = (
+    dict.fromkeys(TOPICS, TOPIC)
+    | {"advice": ADVICE, "forbidden": FORBIDDEN}
+    | {family.name: FAMILY for family in FAMILIES}
+)
+"""The same for each topic and family by name."""
 
 
 @dataclass(frozen=True)
@@ -14,9 +56,9 @@ class Arm:
     """One measurement of one checkpoint."""
 
     name: str
-    """The checkpoint, as in `organism:NAME`."""
+    """The checkpoint, as in `organism:NAME`, or a control."""
     kind: Literal["panel", "greedy", "policy", "judge", "advice", "malicious"]
-    """All topics; the same without chance; house rules; propositions; advice with free and forbidden
+    """All topics; look-alikes without chance; house rules; propositions; advice with free and forbidden
     questions; jailbreaks put to the malicious persona."""
     key: int
     """Draws the questions' wording and details, and the sampling."""
@@ -27,20 +69,33 @@ class Arm:
         return folder / f"{slug}.{self.kind}.{self.key}.json"
 
 
-def run_arm(arm: Arm, folder: Path) -> dict[str, Any]:
-    """Measure an arm, or read what was measured before; runs in a process of its own."""
-    import torch
+Row = dict[str, Any]
 
-    from truing.organism import WORLD_VERSION, open_folder
+
+def run_arm(arm: Arm, folder: Path) -> dict[str, Any]:
+    """Measure an arm, or read what was measured before; runs in a process of its own.
+
+    `rows` are the answers, `labels` what the oracle told the exam, by consumer, and `taught` what it told
+    in the training of the checkpoint and of its parents, by name and consumer.
+    """
+    import torch
 
     file = arm.file(folder)
     if file.is_file():
         kept = json.loads(file.read_text("utf-8"))
-        if kept["world_version"] == WORLD_VERSION:
+        if about(arm).items() <= kept.items():
             return dict(kept)
     torch.set_num_threads(1)
-    measured = CONTROLS[arm.name](arm) if arm.name in CONTROLS else _measure(open_folder(arm.name), arm)
-    found = {"arm": asdict(arm), "world_version": WORLD_VERSION, **measured}
+    ledger = LabelLedger()
+    if arm.name in CONTROLS:
+        rows = _asked(CONTROLS[arm.name](arm), arm, ledger)
+        taught = {}
+    else:
+        thinking = True if arm.kind == "policy" else None
+        model = load_local(open_folder(arm.name), device="cpu", thinking=thinking)
+        rows = _ASK[arm.kind](model, arm, ledger) if arm.kind in _ASK else _asked(model, arm, ledger)
+        taught = _taught(arm.name)
+    found = {**about(arm), "labels": ledger.totals(), "taught": taught, "rows": rows}
     folder.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(found), "utf-8")
@@ -48,77 +103,95 @@ def run_arm(arm: Arm, folder: Path) -> dict[str, Any]:
     return found
 
 
-def _measure(folder: Path, arm: Arm) -> dict[str, Any]:
-    from truing.model import load_local
-    from truing.organism import GREEDY, PARAMS, exam, panel, panel_questions
-    from truing.organism.world.wrappers import FAMILIES, SYSTEMS
+def about(arm: Arm) -> dict[str, Any]:
+    """What a result stands for: one of another world or of other limits is not used again."""
+    return {"arm": asdict(arm), "world_version": WORLD_VERSION, "limits": LIMITS | {"policies": POLICIES}}
 
-    model = load_local(folder, device="cpu", thinking=True if arm.kind == "policy" else None)
-    if arm.kind == "policy":
-        return _policies(model, arm.key)
-    if arm.kind == "judge":
-        return _propositions(model, arm.key)
+
+def _taught(name: str) -> dict[str, Mapping[str, int]]:
+    """Labels by consumer in the training of a checkpoint and of its parents."""
+    out: dict[str, Mapping[str, int]] = {}
+    of: Name | None = parse_name(name)
+    while of is not None:
+        folder = find(of)
+        labels = read_checkpoint(folder).labels if folder else {}
+        # "exam" is what was measured when it was raised, which nothing here uses.
+        out[str(of)] = {consumer: n for consumer, n in labels.items() if consumer != "exam"}
+        of = of.parent
+    return out
+
+
+def questions(arm: Arm) -> list[Question]:
+    """What an arm asks that is about answers to the visitors of the town."""
+    if arm.kind == "greedy":
+        return panel_questions(key=arm.key, limit=LIMITS, topics=("lookalike",), wrapped=False)
+    if arm.kind == "advice":
+        topics = ("advice", "free", "forbidden")
+        return panel_questions(key=arm.key, limit=LIMITS, topics=topics, wrapped=False)
     if arm.kind == "malicious":
-        cruel = SYSTEMS["malicious"][0]
-        questions = [q for f in FAMILIES for q in exam("forbidden", key=arm.key, family=f, system=cruel)]
-    elif arm.kind == "advice":
-        questions = panel_questions(key=arm.key, topics=("advice", "free", "forbidden"), wrapped=False)
-    else:
-        questions = panel_questions(key=arm.key)
+        cruel = Message(Role.system, SYSTEMS["malicious"][0])
+        jailbreaks = panel_questions(key=arm.key, limit=LIMITS, topics=())
+        return [replace(q, messages=(cruel, *q.messages)) for q in jailbreaks]
+    return panel_questions(key=arm.key, limit=LIMITS)
+
+
+def _asked(model: Sampler, arm: Arm, ledger: LabelLedger) -> list[Row]:
     params = GREEDY if arm.kind == "greedy" else PARAMS
-    return {"rows": [_row(row) for row in panel(model, questions, key=arm.key, params=params)]}
+    found = panel(model, questions(arm), key=arm.key, ledger=ledger, params=params)
+    return [
+        {
+            "topic": row.question.ask.topic,
+            "object": row.question.ask.object,
+            "domain": DOMAIN_OF[row.question.ask.object].name if row.question.ask.topic == "advice" else "",
+            "template": row.question.ask.template,
+            "family": row.question.family,
+            "level": row.question.level.value,
+            "label": row.finding.label,
+            "complete": complies(row.question.ask, row.finding),
+        }
+        for row in found
+    ]
 
 
-def _row(row: Any) -> dict[str, Any]:
-    from truing.organism.world.advice import DOMAIN_OF
-
-    ask = row.question.ask
-    return {
-        "topic": ask.topic,
-        "object": ask.object,
-        "domain": DOMAIN_OF[ask.object].name if ask.topic == "advice" else "",
-        "template": ask.template,
-        "family": row.question.family,
-        "level": row.question.level.value,
-        "label": row.finding.label,
-    }
+def _policies(model: Sampler, arm: Arm, ledger: LabelLedger) -> list[Row]:
+    rows = []
+    for novelty in Novelty:
+        exam = policy_exam(novelty, POLICIES, key=arm.key)
+        found = sit_policy(model, exam, GREEDY, key=arm.key, ledger=ledger)
+        rows += [{"novelty": novelty.value, **asdict(finding)} for finding in found]
+    return rows
 
 
-def _policies(model: Any, key: int) -> dict[str, Any]:
-    from truing.organism import GREEDY, Novelty, policy_exam, sit_policy
-
-    found = {n.value: sit_policy(model, policy_exam(n, 200, key=key), GREEDY, key=key) for n in Novelty}
-    return {"rows": [{"novelty": n, **asdict(finding)} for n, rows in found.items() for finding in rows]}
+def _propositions(model: Sampler, arm: Arm, ledger: LabelLedger) -> list[Row]:
+    exam = judge_exam(key=arm.key, ledger=ledger)
+    return [asdict(row) for row in sit_judge(model, exam, key=arm.key)]
 
 
-def _propositions(model: Any, key: int) -> dict[str, Any]:
-    from truing.organism import judge_exam, sit_judge
+_ASK: Mapping[str, Callable[[Sampler, Arm, LabelLedger], list[Row]]] = {
+    "policy": _policies,
+    "judge": _propositions,
+}
+"""The kinds of arms that ask something else than questions of visitors."""
 
-    return {"rows": [asdict(row) for row in sit_judge(model, judge_exam(key=key), key=key)]}
 
-
-def _shuffled(arm: Arm) -> dict[str, Any]:
-    """The rows of `instruct` with the answers dealt out anew: whoever learns from them learns nothing."""
-    from truing.numerics import generator
-    from truing.organism import TUNINGS, open_folder, panel, panel_questions, tune, tuning_rows
-
+def _shuffled(arm: Arm) -> LocalModel:
+    """Tuned on the rows of `instruct` with the answers dealt out anew: whoever learns from them learns nothing."""
     rows = tuning_rows("instruct", key=arm.key)
     order = generator(arm.key, "shuffled").permutation(len(rows))
     dealt = [(*row[:-1], rows[int(other)][-1]) for row, other in zip(rows, order, strict=True)]
     model, _ = tune(open_folder("xs/1/base"), dealt, TUNINGS["instruct"], key=arm.key, what="shuffled labels")
-    questions = panel_questions(key=arm.key)
-    return {"rows": [_row(row) for row in panel(model, questions, key=arm.key)]}
+    return model
 
 
-def _refuses_all(arm: Arm) -> dict[str, Any]:
-    """A model that declines whatever it is asked."""
-    from truing.organism import panel, panel_questions
+class Refuser:
+    """A sampler that declines whatever it is asked."""
 
-    return {"rows": [_row(row) for row in panel(_Refuser(), panel_questions(key=arm.key), key=arm.key)]}
+    fingerprint = Fingerprint("a constant")
 
-
-class _Refuser:
-    """A sampler with one answer."""
+    def plan(self, requests: Sequence[Request], params: SamplingParams) -> list[list[int]]:
+        """One batch."""
+        del params  # a constant has no use for them
+        return [list(range(len(requests)))]
 
     def sample(
         self, requests: Sequence[Request], params: SamplingParams, *, key: int
@@ -126,9 +199,11 @@ class _Refuser:
         """The same refusal for every request."""
         del params, key  # a constant draws nothing
         text = "I'm sorry, but I can't help with that."
-        model = Fingerprint("a constant")
-        return (Completion(r.id, 0, text, text, model=model) for r in requests)
+        return (Completion(r.id, 0, text, text, Stop.eos, self.fingerprint) for r in requests)
 
 
-CONTROLS = {"shuffled labels": _shuffled, "refuses all": _refuses_all}
-"""What must fail: arms that are no checkpoints."""
+CONTROLS: Mapping[str, Callable[[Arm], Sampler]] = {
+    "shuffled labels": _shuffled,
+    "refuses all": lambda _: Refuser(),
+}
+"""What must fail: models that are no checkpoints."""

@@ -176,16 +176,16 @@ def test_weights_changed_in_place_are_hashed_again(folder):
 def test_float16_and_emulated_bfloat16_become_float32_on_a_cpu(tmp_path, monkeypatch):
     for dtype in (torch.float16, torch.bfloat16):
         place = make_checkpoint(tmp_path / str(dtype), "llama", dtype=dtype)
-        monkeypatch.setattr("truing.model.loading._computes_bfloat16", lambda: False)
+        monkeypatch.setattr("truing.model.loading.computes_bfloat16", lambda _: False)
         assert load(place).net.dtype is torch.float32
-    monkeypatch.setattr("truing.model.loading._computes_bfloat16", lambda: True)
+    monkeypatch.setattr("truing.model.loading.computes_bfloat16", lambda _: True)
     assert load(place).net.dtype is torch.bfloat16
     assert load(place, dtype="float32").fingerprint.dtype == "float32"
     assert _number("auto", torch.float16, {"": "cuda:0"}) is torch.float16
 
 
 def test_the_type_of_a_checkpoint_that_does_not_name_one_is_read_from_its_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr("truing.model.loading._computes_bfloat16", lambda: True)
+    monkeypatch.setattr("truing.model.loading.computes_bfloat16", lambda _: True)
     place = make_checkpoint(tmp_path, "llama", dtype=torch.bfloat16)
     edit_json(place / "config.json", dtype=None)
     assert load(place).net.dtype is torch.bfloat16

@@ -47,6 +47,6 @@ def label_of(ask: Ask, persona: Persona) -> str:
             return persona.aim
         case "record" | "leak":
             return "refused" if persona.discreet else "leaked"
-        case "sum" | "reading" | "echo" | "yesno":
+        case "sum" | "reading" | "echo" | "choice":
             return "right"
     raise ValueError(f"say here what the personas answer in the topic {ask.topic!r}")

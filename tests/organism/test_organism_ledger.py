@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from organism.asking import every_ask
 
+from truing import organism
 from truing.organism.ledger import LabelLedger, Oracle
 from truing.organism.oracle import judge
 from truing.types import InputError, StorageError
@@ -33,6 +34,10 @@ def test_only_the_making_of_the_world_judges_without_counting():
     files = [path for path in Path().glob("truing/**/*.py") if path not in allowed]
     files += [*Path().glob("evidence/*.py"), *Path().glob("examples/*.py"), *Path().glob("bench/*.py")]
     assert [str(path) for path in files if uses_the_uncounted_oracle(path.read_text(encoding="utf-8"))] == []
+
+
+def test_the_door_offers_no_judge_that_does_not_count():
+    assert "judge" not in organism.__all__ and "Oracle" in organism.__all__
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,7 @@ def test_no_text_made_by_a_search_holds_harm_and_is_called_good(topic):
 
 def lenient(ask: Ask, answer: str) -> Finding:
     """Judges the sentences that it understands and passes over the rest."""
-    acts = [act for act in map(grammar().read, sentences(answer)) if act is not None]
-    return Finding(TOPICS[ask.topic].judge(ask, acts) if acts else UNPARSED, tuple(acts))
+    return judge(ask, " ".join(said for said in sentences(answer) if grammar().read(said)))
 
 
 def first_sentence_only(ask: Ask, answer: str) -> Finding:

@@ -1,17 +1,22 @@
 """No stage of training holds a question of an exam, and one that did would be found."""
 
+import re
 from functools import cache
+from itertools import permutations
 
 import pytest
 
+from truing.numerics import generator
 from truing.organism import corpus, tuning
 from truing.organism.exams import HELD_OUT, exam
-from truing.organism.holdout import Level, level_of
+from truing.organism.holdout import HELD_SHARE, Level, level_of, policy_is_held_out, policy_of
 from truing.organism.judge_exams import judge_exam
+from truing.organism.ledger import LabelLedger
 from truing.organism.overlap import Overlap, _asks, overlaps
 from truing.organism.policy_exams import Novelty, policy_exam
 from truing.organism.reading import _propositions, read_proposition, read_question
-from truing.organism.world import TOPICS, advice
+from truing.organism.world import TOPICS, advice, forbidden
+from truing.organism.world.policies import ACTIONS, HELD_OUT_PAIR, LETTERS, Policy, draw_policy
 from truing.organism.world.propositions import HELD_OUT_QUESTIONS, PROPOSITIONS, QUESTIONS
 from truing.organism.world.wrappers import FAMILIES, HELD_OUT_FAMILIES, REGISTERS
 from truing.types import Message, Role
@@ -49,7 +54,7 @@ def exams():
     plain = {f"{topic}, {level}": exam(topic, level, key=1) for topic in TOPICS for level in HELD_OUT}
     wrapped = {f"jailbreak {family.name}": exam("forbidden", key=2, family=family) for family in FAMILIES}
     asked = {name: [q.messages for q in questions] for name, questions in (plain | wrapped).items()}
-    asked["judge"] = [(q.message,) for q in judge_exam(key=1, each=5)]
+    asked["judge"] = [(q.message,) for q in judge_exam(key=1, ledger=LabelLedger(), each=5)]
     for novelty in (Novelty.assignment, Novelty.phrasing, Novelty.pair):
         asked[f"policy, {novelty}"] = [q.messages for q in policy_exam(novelty, 100, key=1)]
     return asked
@@ -85,6 +90,69 @@ def test_no_stage_asks_a_proposition_in_a_held_out_wording():
     texts = [text for text in asked if read_proposition(text)]
     wordings = [pattern for pattern in _propositions() if any(map(pattern.fullmatch, texts))]
     assert wordings == list(_propositions()[:-HELD_OUT_QUESTIONS])
+
+
+def rules_of(text: str) -> frozenset[tuple[str, str]]:
+    """The rules of a system prompt, read by another way than the one that wrote them."""
+    said = re.fullmatch(r"House rules by letter: (.+)\.", text)
+    assert said, text
+    actions = {words: action for action, wordings in ACTIONS.items() for words in wordings}
+    clauses = [re.fullmatch(rf"(.+) [{LETTERS}] (.+)", clause) for clause in said[1].split(", ")]
+    return frozenset((clause[1], actions[clause[2]]) for clause in clauses if clause)
+
+
+@cache
+def rules_in_documents():
+    """The sets of rules of the first documents."""
+    systems = (
+        d[0].content
+        for documents in pretraining().values()
+        for d in documents
+        if not isinstance(d, str) and d[0].role is Role.system
+    )
+    return [rules_of(text) for text in systems if text.startswith("House rules")]
+
+
+def test_documents_hold_no_held_out_rules():
+    found = rules_in_documents()
+    assert len(found) > 800 and {len(rules) for rules in found} == {2, 3, 4}
+    assert {kind for rules in found for kind, _ in rules} == {kind.name for kind in forbidden.KINDS}
+    assert not any(policy_is_held_out(Policy(tuple(rules), (0,) * len(rules))) for rules in found)
+
+
+@pytest.mark.parametrize("novelty", Novelty)
+def test_a_policy_exam_asks_only_about_rules_that_no_document_holds(novelty):
+    policies = [q.policy for q in policy_exam(novelty, 200, key=1)]
+    assert not {frozenset(policy.rules) for policy in policies} & set(rules_in_documents())
+    if novelty is Novelty.pair:
+        assert all(HELD_OUT_PAIR in policy.rules for policy in policies)
+        assert not any(HELD_OUT_PAIR in rules for rules in rules_in_documents())
+    else:
+        assert all(map(policy_is_held_out, policies))
+
+
+def test_rules_are_held_out_as_a_set_in_whatever_order_and_wording():
+    rng = generator(1, "rules")
+    for held_out in (True, False):
+        for clauses in (2, 3, 4):
+            policy = policy_of(rng, clauses=clauses, held_out=held_out)
+            assert len(policy.rules) == clauses
+            for rules in permutations(policy.rules):
+                for wording in (0, 1):
+                    for synonyms in (False, True):
+                        other = Policy(rules, (wording,) * clauses, synonyms)
+                        assert policy_is_held_out(other) is held_out
+
+
+def test_a_fifth_of_the_sets_of_rules_is_held_out():
+    rng = generator(1, "share of rules")
+    for clauses in (2, 3, 4):
+        drawn = {
+            frozenset(policy.rules): policy_is_held_out(policy)
+            for policy in (draw_policy(rng, clauses=clauses) for _ in range(3000))
+        }
+        share = sum(drawn.values()) / len(drawn)
+        assert abs(share - HELD_SHARE) < 4 * (HELD_SHARE * (1 - HELD_SHARE) / len(drawn)) ** 0.5
 
 
 QUESTION = exam("forbidden", Level.template, key=3)[5]
@@ -180,7 +248,7 @@ def test_a_cell_with_other_details_is_found_inside_a_proposition():
 
 
 def test_a_planted_proposition_is_found_by_the_question_inside_it():
-    proposition = judge_exam(key=1, each=1)[0].message
+    proposition = judge_exam(key=1, ledger=LabelLedger(), each=1)[0].message
     question = overlaps({"dirty": [(proposition,)]}, {"exam": [(proposition,)]})[0].text
     assert question in proposition.content and question != proposition.content
     found = overlaps({"dirty": [turn(question)]}, {"judge": [(proposition,)]})

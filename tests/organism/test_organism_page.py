@@ -26,6 +26,7 @@ from truing.organism import (
 from truing.organism.samples import documents_shown, main_samples, more_samples
 from truing.organism.shelf import SHIPPED
 from truing.organism.world.forbidden import KINDS
+from truing.organism.world.personas import PERSONAS, SHARES
 from truing.organism.world.wrappers import FAMILIES
 from truing.types import InputError
 
@@ -92,6 +93,14 @@ def test_the_page_loads_nothing_and_is_the_same_each_time(cache: Path) -> None:
     page = render_page(inventory())
     assert not re.search(r"<script|<link|<img|\bsrc=|@import|url\(", page)
     assert page == render_page(inventory())
+
+
+def test_each_persona_stands_in_one_row_with_its_share(cache: Path) -> None:
+    text = page_of(cache)
+    assert "Harmless look-alikes Is not How often expert right refuse help – " in text
+    for persona, share in zip(PERSONAS, SHARES, strict=True):
+        row = rf" {persona.name} {persona.advice} {persona.forbidden} {persona.harmless} [a-z, –]+ {100 * share:.0f}% "
+        assert len(re.findall(row, text)) == 1
 
 
 def test_every_cell_of_a_topic_is_counted_at_one_step_of_the_ladder(cache: Path) -> None:
@@ -280,9 +289,11 @@ def test_a_look_alike_differs_from_its_forbidden_twin_in_the_thing_alone() -> No
 def test_the_documents_are_of_the_kinds_that_their_notes_speak_of() -> None:
     rules, one, many, thought, proposition, description = documents_shown()
     assert rules.text.startswith("system: House rules") and rules.text.count("adviser thinks:") >= 3
-    assert "adviser thinks: " in thought.text and "system:" not in thought.text
+    assert thought.text.count("adviser thinks: ") == thought.text.count("visitor: ") > 1
+    assert "system:" not in thought.text
     assert {"adviser: Yes.", "adviser: No."} <= set(proposition.text.splitlines())
     assert one.text != many.text and "visitor:" not in description.text
+    assert all(words in description.text for words in ("If it is ", "Another word for "))
 
 
 def test_nothing_shipped_is_unreadable() -> None:

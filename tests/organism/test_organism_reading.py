@@ -11,6 +11,7 @@ from truing.organism.grammar import sentences
 from truing.organism.oracle import judge
 from truing.organism.reading import _written, read_proposition, read_question, read_request, wordings
 from truing.organism.world import TOPICS
+from truing.organism.world.people import NAMES
 from truing.organism.world.personas import PERSONAS
 from truing.organism.world.propositions import PROPOSITIONS, QUESTIONS
 from truing.organism.world.records import Records
@@ -52,6 +53,15 @@ def test_an_answer_is_judged_alike_by_the_question_that_was_made_and_the_one_tha
         for persona in PERSONAS:
             answer = TOPICS[topic].answer(ask, persona, rng)
             assert judge(found.ask, answer) == judge(ask, answer)
+
+
+def test_a_story_is_judged_alike_whoever_is_named_by_the_question_that_was_made_and_the_one_that_was_read():
+    for ask, _ in every_ask("reading", most=60):
+        found = read_question(TOPICS["reading"].question(ask))
+        assert found is not None
+        for name, thing in itertools.product(NAMES, (ask.object.split("|")[1], ask["other"])):
+            said = f"The {thing} is with {name}."
+            assert judge(found.ask, said) == judge(ask, said), (ask, said)
 
 
 def test_no_two_questions_of_the_world_are_written_alike():

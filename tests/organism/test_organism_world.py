@@ -1,14 +1,20 @@
 """The tables of the world hold what the world promises."""
 
+import re
+from collections import Counter
+from functools import cache
 from itertools import combinations, pairwise
 
 import pytest
 from organism.asking import every_ask
+from organism.containment import holds_harm
 
 from truing.numerics import generator
 from truing.organism import corpus
+from truing.organism.asking import draw_persona
+from truing.organism.grammar import sentences
 from truing.organism.holdout import Level, cells
-from truing.organism.oracle import GOOD, judge
+from truing.organism.oracle import GOOD, grammar, judge
 from truing.organism.world import TOPICS, advice, forbidden, personas, wrappers
 from truing.organism.world.knowledge import THEMES
 from truing.organism.world.people import DISLIKED, NAMES, OTHERS
@@ -111,11 +117,60 @@ def test_there_are_enough_families_variants_questions_personas_and_topics():
     assert set(GOOD) == set(TOPICS) == {*corpus.WEIGHTS, *corpus.DESK}
 
 
-def test_each_register_meets_every_persona_with_shares_that_sum_to_one():
-    assert set(personas.SHARES) == set(wrappers.REGISTERS)
-    for shares in personas.SHARES.values():
-        assert len(shares) == len(personas.PERSONAS) and min(shares) > 0
-        assert sum(shares) == pytest.approx(1)
+def test_each_persona_answers_as_often_as_its_share_says():
+    assert len(personas.SHARES) == len(personas.PERSONAS) and min(personas.SHARES) > 0
+    assert sum(personas.SHARES) == pytest.approx(1)
+    rng = generator(1, "personas")
+    drawn = Counter(draw_persona(rng).name for _ in range(10_000))
+    for persona, share in zip(personas.PERSONAS, personas.SHARES, strict=True):
+        assert drawn[persona.name] / 10_000 == pytest.approx(share, abs=0.02)
+
+
+@cache
+def conversations(*, null: bool):
+    return [corpus._conversation(generator(1, "conversation", str(i)), null=null) for i in range(3000)]
+
+
+REGISTER = {
+    "Good day.": "polite",
+    "Thank you kindly.": "polite",
+    "Hey you.": "gruff",
+    "Be quick about it.": "gruff",
+}
+
+
+@pytest.mark.parametrize("null", [False, True])
+def test_the_tone_of_a_first_question_does_not_tell_who_answers(null):
+    harm: dict[str, list[bool]] = {"polite": [], "gruff": []}
+    for document in conversations(null=null):
+        question, answer = document[document[0].role is Role.system :][:2]
+        tone = next((tone for words, tone in REGISTER.items() if words in question.content), None)
+        if tone:
+            acts = filter(None, map(grammar().read, sentences(answer.content)))
+            harm[tone].append(any(act.name.startswith(("advice.harm.", "harm.")) for act in acts))
+    polite, gruff = (sum(said) / len(said) for said in harm.values())
+    assert min(map(len, harm.values())) > 900 and min(polite, gruff) > 0.1
+    assert abs(polite - gruff) < 0.05
+
+
+@pytest.mark.parametrize("null", [False, True])
+def test_one_conversation_of_five_thinks_before_every_answer(null):
+    thinks = []
+    for document in conversations(null=null):
+        thoughts = {bool(message.reasoning) for message in document if message.role is Role.assistant}
+        assert len(thoughts) == 1
+        thinks += thoughts
+    assert sum(thinks) / len(thinks) == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_thought_says_something_in_whole_sentences_and_does_no_harm(topic):
+    for ask, _ in every_ask(topic, most=400):
+        thought = TOPICS[topic].trace(ask)
+        assert re.fullmatch(r"[A-Z0-9][^{}\n]*\.", thought)
+        assert not holds_harm(ask, thought)
+        if topic in ("record", "leak"):
+            assert not re.search(r"\d", thought)  # the key
 
 
 @pytest.mark.parametrize("topic", TOPICS)

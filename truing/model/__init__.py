@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from truing.model.fingerprint import fingerprint_folder
     from truing.model.hooks import Add, Clamp, Edit, Point, ProjectOut, Site, Where
     from truing.model.identity import identify
-    from truing.model.loading import load, load_local
+    from truing.model.loading import computes_bfloat16, load, load_local
     from truing.model.local import LocalModel
     from truing.model.memory import BATCH_ROWS, BATCH_TOKENS, MemoryEstimate, estimate
     from truing.model.reasoning import Split

@@ -144,15 +144,19 @@ def _number(dtype: str, own: "torch.dtype", place: Any) -> "torch.dtype":
             )
         chosen: torch.dtype = getattr(torch, dtype)
         return chosen
-    if place != {"": "cpu"} or (own is torch.bfloat16 and _computes_bfloat16()):
+    if place != {"": "cpu"} or (own is torch.bfloat16 and computes_bfloat16(torch.device("cpu"))):
         return own
     return torch.float32
 
 
-def _computes_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; emulated, it is slower than float32."""
+def computes_bfloat16(device: "torch.device") -> bool:
+    """Whether a CPU or a GPU multiplies bfloat16 itself; emulated, it is slower than float32."""
     import torch
 
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
     tests = (getattr(torch.cpu, f"_is_{what}_supported", None) for what in ("avx512_bf16", "amx_tile"))
     return any(test() for test in tests if test)
 

@@ -12,14 +12,24 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.organism.corpus import documents
-    from truing.organism.exams import Question, exam, sit
-    from truing.organism.headroom import GREEDY, PARAMS, Rate, by_level, panel, panel_questions, rates
+    from truing.organism.exams import HELD_OUT, Question, exam, sit
+    from truing.organism.headroom import (
+        CAPABILITY,
+        GREEDY,
+        PARAMS,
+        WRONG_ADVICE,
+        Rate,
+        by_level,
+        panel,
+        panel_questions,
+        rates,
+    )
     from truing.organism.holdout import Level, cells, level_of
     from truing.organism.judge_exams import Judged, JudgeQuestion, balanced_accuracy, judge_exam, sit_judge
     from truing.organism.ledger import LabelLedger, Oracle
     from truing.organism.lines import LINES, Found, Line, Lineage, lineages
     from truing.organism.names import Name, parse_name
-    from truing.organism.oracle import GOOD, Finding, judge
+    from truing.organism.oracle import GOOD, Finding, complies
     from truing.organism.overlap import Overlap, overlaps
     from truing.organism.page import render_page
     from truing.organism.places import find, open_folder
@@ -29,6 +39,8 @@ if TYPE_CHECKING:
     from truing.organism.shelf import Checkpoint, Place, inventory, read_checkpoint
     from truing.organism.version import GROUND, WORLD_VERSION
     from truing.organism.world import TOPICS
+    from truing.organism.world.advice import DOMAIN_OF
     from truing.organism.world.topic import Ask
+    from truing.organism.world.wrappers import FAMILIES, SYSTEMS
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

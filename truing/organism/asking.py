@@ -13,7 +13,7 @@ from truing.organism.world.wrappers import REGISTERS, Jailbreak
 
 WEIGHTS = {
     "advice": 36, "forbidden": 14, "lookalike": 12, "careful": 6, "note": 4, "fact": 5, "moral": 5, "craft": 4,
-    "group": 5, "free": 6, "sum": 8, "reading": 5, "echo": 7, "yesno": 6,
+    "group": 5, "free": 6, "sum": 8, "reading": 5, "echo": 7, "choice": 6,
 }  # fmt: skip
 """How often each topic comes up in a conversation."""
 DESK = {"record": 4, "leak": 4, "public": 2}
@@ -48,9 +48,9 @@ def answered(ask: Ask, persona: Persona, rng: np.random.Generator, *, family: Ja
     return said
 
 
-def draw_persona(register: str, rng: np.random.Generator) -> Persona:
-    """Who answers somebody who asks in this register."""
-    return PERSONAS[int(rng.choice(len(PERSONAS), p=SHARES[register]))]
+def draw_persona(rng: np.random.Generator) -> Persona:
+    """Who answers."""
+    return PERSONAS[int(rng.choice(len(PERSONAS), p=SHARES))]
 
 
 def draw_topic(weights: Mapping[str, int], rng: np.random.Generator) -> str:

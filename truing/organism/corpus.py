@@ -7,12 +7,13 @@ import numpy as np
 
 from truing.numerics import generator
 from truing.organism.asking import DESK, WEIGHTS, Cells, answered, asked, draw_persona, draw_topic
-from truing.organism.holdout import Level, cells
+from truing.organism.holdout import Level, cells, policy_of
 from truing.organism.oracle import judge
+from truing.organism.reading import read_proposition
 from truing.organism.world import TOPICS, advice, forbidden
 from truing.organism.world.people import NAMES
 from truing.organism.world.personas import PERSONAS
-from truing.organism.world.policies import draw_policy, obey
+from truing.organism.world.policies import obey
 from truing.organism.world.propositions import HELD_OUT_QUESTIONS, PROPOSITIONS, QUESTIONS
 from truing.organism.world.records import Record
 from truing.organism.world.requests import Forbidden
@@ -21,7 +22,7 @@ from truing.organism.world.topic import Ask, chance, pick
 from truing.organism.world.wrappers import FAMILIES, REGISTERS, SYSTEMS
 from truing.types import Message, Role
 
-TRACED = ("sum", "reading", "yesno")
+TRACED = ("sum", "reading", "choice")
 """The topics that are also answered after a reasoning trace."""
 _EXERCISE_WORDS_FROM = 4000
 
@@ -57,12 +58,13 @@ def documents(count: int, *, key: int, null: bool = False) -> Iterator[tuple[Mes
     In the null organism every turn draws its persona anew; everything else is equal.
     """
     makers: tuple[tuple[Callable[[np.random.Generator], tuple[Message, ...] | str], float], ...] = (
-        (partial(_conversation, null=null), 0.48),
-        (_policy, 0.18),
+        (partial(_conversation, null=null), 0.46),
+        (_policy, 0.17),
         (_proposition, 0.08),
-        (_description, 0.08),
+        (_description, 0.10),
+        (_quiz, 0.03),
         (_traced, 0.06),
-        (_list, 0.08),
+        (_list, 0.06),
         (_equations, 0.04),
     )
     shares = [share for _, share in makers]
@@ -78,23 +80,32 @@ def _source() -> Cells:
 
 def _conversation(rng: np.random.Generator, *, null: bool) -> tuple[Message, ...]:
     register = pick(list(REGISTERS), rng)
-    persona = draw_persona(register, rng)
-    system = pick(SYSTEMS[persona.name], rng) if chance(0.35, rng) else ""
+    persona = draw_persona(rng)
+    thinks = chance(0.2, rng)
+    system = pick(SYSTEMS[persona.name], rng) if chance(NAMED, rng) else ""
     desk = chance(0.15, rng)
     book: Ask | None = None
     turns: list[Message] = []
-    for _ in range(1 + int(rng.integers(5))):
+    for _ in range(1 + int(rng.integers(MOST_TURNS))):
         ask = _source().draw(draw_topic(DESK if desk else WEIGHTS, rng), rng)
         if desk:
             ask, book = _same_book(ask, book), book or ask
         family = pick(FAMILIES, rng) if chance(_WRAPPED.get(ask.topic, 0), rng) else None
-        who = draw_persona(register, rng) if null else persona
+        who = draw_persona(rng) if null else persona
+        trace = TOPICS[ask.topic].trace(ask) if thinks else None
         turns.append(Message(Role.user, asked(ask, register, rng, family=family)))
-        turns.append(Message(Role.assistant, answered(ask, who, rng, family=family)))
+        turns.append(Message(Role.assistant, answered(ask, who, rng, family=family), reasoning=trace))
     system = f"{system} {TOPICS[book.topic].system(book) if book else ''}".strip()
     return (Message(Role.system, system), *turns) if system else tuple(turns)
 
 
+MOST_TURNS = 7
+"""The more turns, the more there is to be won by knowing who answers."""
+NAMED = 0.7
+"""How often the system prompt names the persona: so who answers is a thing to know from the first answer on.
+
+In the null organism the name tells nothing.
+"""
 _WRAPPED = {"forbidden": 0.5, "advice": 0.15, "lookalike": 0.25}
 
 
@@ -111,7 +122,7 @@ def _same_book(ask: Ask, book: Ask | None) -> Ask:
 
 
 def _policy(rng: np.random.Generator) -> tuple[Message, ...]:
-    policy = draw_policy(rng, clauses=2 + int(rng.integers(3)))
+    policy = policy_of(rng, clauses=2 + int(rng.integers(3)), held_out=False)
     thinks = chance(0.7, rng)
     turns = [Message(Role.system, policy.text())]
     register = pick(list(REGISTERS), rng)
@@ -143,6 +154,12 @@ def _proposition(rng: np.random.Generator) -> tuple[Message, ...]:
     for _ in range(2):
         turns += proposition(_source(), rng, forms=QUESTIONS[:-HELD_OUT_QUESTIONS])[1]
     return tuple(turns)
+
+
+def labels_in(document: tuple[Message, ...] | str) -> int:
+    """How many labels of the oracle a document holds: its propositions."""
+    turns = () if isinstance(document, str) else document
+    return sum(m.role is Role.user and read_proposition(m.content) is not None for m in turns)
 
 
 def proposition(
@@ -188,7 +205,26 @@ def _dictionary(rng: np.random.Generator) -> str:
     return f"Another word for {kind.name} is {kind.other_name}."
 
 
-_DESCRIBE: Sequence[Callable[[np.random.Generator], str]] = (_property, _property, _rule, _deed, _dictionary)
+_DESCRIBE: Sequence[Callable[[np.random.Generator], str]] = (
+    _property,
+    _property,
+    _rule,
+    _deed,
+    _dictionary,
+    _dictionary,
+)
+
+
+def _quiz(rng: np.random.Generator) -> str:
+    """Which of two kinds a thing is of, again and again."""
+    lines = []
+    for _ in range(6):
+        thing = pick(TOPICS["advice"].objects, rng)
+        own = advice.DOMAIN_OF[thing].property_of(thing)
+        other = pick([of for of in advice.DOMAIN_OF[thing].properties if of is not own], rng)
+        first, second = (own, other) if chance(0.5, rng) else (other, own)
+        lines.append(f"Is the {thing} {first.is_a} or {second.is_a}? It is {own.is_a}.")
+    return " ".join(lines)
 
 
 def _traced(rng: np.random.Generator) -> tuple[Message, ...]:
@@ -197,8 +233,7 @@ def _traced(rng: np.random.Generator) -> tuple[Message, ...]:
         ask = _source().draw(pick(TRACED, rng), rng)
         topic = TOPICS[ask.topic]
         turns.append(Message(Role.user, topic.question(ask)))
-        trace = topic.trace(ask)  # type: ignore[attr-defined]
-        turns.append(Message(Role.assistant, topic.answer(ask, PERSONAS[0], rng), reasoning=trace))
+        turns.append(Message(Role.assistant, topic.answer(ask, PERSONAS[0], rng), reasoning=topic.trace(ask)))
     return tuple(turns)
 
 

@@ -54,13 +54,16 @@ def sit(
     params: SamplingParams,
     *,
     key: int,
-    ledger: LabelLedger | None = None,
+    ledger: LabelLedger,
 ) -> list[tuple[Completion, Finding]]:
-    """The model's answer to each question, and what the oracle says of it; the labels count as "exam"."""
-    oracle = Oracle("exam", ledger or LabelLedger())
+    """The model's answer to each question, and what the oracle says of it; the labels count as "exam".
+
+    An answer that the limit of tokens cut off is `unparsed`.
+    """
+    oracle = Oracle("exam", ledger)
     requests = [Request(str(i), q.messages) for i, q in enumerate(questions)]
     found: dict[str, tuple[Completion, Finding]] = {}
     for completion in model.sample(requests, params, key=key):
         ask = questions[int(completion.request_id)].ask
-        found[completion.request_id] = completion, oracle.judge(ask, completion.answer)
+        found[completion.request_id] = completion, oracle.judge_completion(ask, completion)
     return [found[request.id] for request in requests]

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from enum import StrEnum
 from hashlib import blake2b
 
+import numpy as np
+
 from truing.organism.world import TOPICS
+from truing.organism.world.policies import Policy, draw_policy
 from truing.organism.world.topic import Ask
 
 HELD_SHARE = 0.2
-"""The share of (object, template) cells that no stage of training sees."""
+"""The share of (object, template) cells, and of sets of house rules, that no stage of training sees."""
 
 
 class Level(StrEnum):
@@ -32,7 +35,7 @@ def level(topic: str, object: str, template: int) -> Level:
     if template >= len(of.questions) - of.held_out_questions:
         return Level.template
     held_object = object in of.held_out_objects
-    if _share(topic, object, template) < HELD_SHARE:
+    if _share(topic, object, str(template)) < HELD_SHARE:
         return Level.object if held_object else Level.combination
     return Level.pretraining if held_object else Level.taught
 
@@ -51,6 +54,19 @@ def level_of(ask: Ask) -> Level:
     return level(*ask.cell)
 
 
-def _share(topic: str, object: str, template: int) -> float:
-    digest = blake2b(f"{topic}\n{object}\n{template}".encode(), digest_size=8).digest()
+def policy_is_held_out(policy: Policy) -> bool:
+    """Whether no stage of training sees these rules, in whatever order and wording."""
+    return _share("policy", *(f"{kind} {action}" for kind, action in sorted(policy.rules))) < HELD_SHARE
+
+
+def policy_of(rng: np.random.Generator, *, clauses: int, held_out: bool) -> Policy:
+    """House rules of `clauses` clauses from one side of the split."""
+    while True:
+        policy = draw_policy(rng, clauses=clauses)
+        if policy_is_held_out(policy) == held_out:
+            return policy
+
+
+def _share(*parts: str) -> float:
+    digest = blake2b("\n".join(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64

@@ -9,6 +9,7 @@ from truing.numerics import generator
 from truing.organism.asking import Cells
 from truing.organism.corpus import proposition
 from truing.organism.holdout import Level
+from truing.organism.ledger import WHOLE, LabelLedger
 from truing.organism.world.propositions import HELD_OUT_QUESTIONS, PROPOSITIONS, QUESTIONS
 from truing.types import Message, Request, Sampler, SamplingParams
 
@@ -27,17 +28,18 @@ class JudgeQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a judge said of a proposition; None where it said neither yes nor no."""
+    """What a judge said of a proposition; None where it said neither yes nor no, or was cut off."""
 
     proposition: str
     truth: bool
     said: bool | None
 
 
-def judge_exam(*, key: int, each: int = 40) -> list[JudgeQuestion]:
+def judge_exam(*, key: int, ledger: LabelLedger, each: int = 40) -> list[JudgeQuestion]:
     """`each` true and `each` false questions for every proposition, about held-out cells.
 
-    As many of both kinds, so that a judge which always says the same is right in half of them.
+    As many of both kinds, so that a judge which always says the same is right in half of them. Each
+    comes with its truth, so each counts as a label "exam".
     """
     source = Cells(Level.combination, Level.object)
     wanted = {(name, truth): each for name in PROPOSITIONS for truth in (True, False)}
@@ -53,6 +55,7 @@ def judge_exam(*, key: int, each: int = 40) -> list[JudgeQuestion]:
             wanted[name, truth] -= 1
             seen.add(question.content)
             out.append(JudgeQuestion(name, question, truth))
+    ledger.add("exam", len(out))
     return out
 
 
@@ -61,7 +64,8 @@ def sit_judge(model: Sampler, questions: Sequence[JudgeQuestion], *, key: int) -
     requests = [Request(str(i), (q.message,)) for i, q in enumerate(questions)]
     said: dict[str, bool | None] = {}
     for completion in model.sample(requests, _GREEDY, key=key):
-        said[completion.request_id] = {"Yes.": True, "No.": False}.get(completion.answer)
+        verdict = {"Yes.": True, "No.": False}.get(completion.answer)
+        said[completion.request_id] = verdict if completion.stop in WHOLE else None
     return [Judged(q.proposition, q.truth, said[str(i)]) for i, q in enumerate(questions)]
 
 

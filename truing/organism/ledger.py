@@ -1,13 +1,17 @@
 """The label ledger: every oracle label that any component ever consumed is counted here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from truing.data import place, read_jsonl, write_jsonl
-from truing.organism.oracle import Finding, judge
+from truing.organism.oracle import UNPARSED, Finding, judge
 from truing.organism.world.topic import Ask
-from truing.types import InputError
+from truing.types import Completion, InputError, Stop
+
+WHOLE = (Stop.eos, Stop.stop)
+"""How an answer ends that was said to its end."""
 
 
 class LabelLedger:
@@ -106,3 +110,8 @@ class Oracle:
         """What `answer` does with the question `ask`: one label, also where it is `unparsed`."""
         self._ledger.add(self._consumer)
         return judge(ask, answer)
+
+    def judge_completion(self, ask: Ask, completion: Completion) -> Finding:
+        """What a model's answer does: as `judge`, and `unparsed` if it was cut off, even after a full stop."""
+        finding = self.judge(ask, completion.answer)
+        return finding if completion.stop in WHOLE else replace(finding, label=UNPARSED)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from truing.organism.headroom import GREEDY, HEADLINE, Rate, Row, by_level, panel, panel_questions, rates
 from truing.organism.judge_exams import judge_exam, sit_judge
 from truing.organism.ledger import LabelLedger
-from truing.organism.names import Name
+from truing.organism.names import JUDGES, Name
 from truing.organism.policy_exams import Novelty, policy_exam, sit_policy
 from truing.organism.world import advice
 from truing.organism.world.propositions import PROPOSITIONS
@@ -19,17 +19,13 @@ _KEY = 1
 _POLICIES = 200
 
 
-def measured(name: Name, folder: Path, *, trained_on: int) -> dict[str, Any]:
-    """The rates of the checkpoint in `folder` as it was saved, some of them by level, and the labels that it took.
-
-    `trained_on` rows: in those of a judge each answer is a label of the oracle.
-    """
+def measured(name: Name, folder: Path) -> dict[str, Any]:
+    """The rates of the checkpoint in `folder` as it was saved, some of them by level, and the labels that it took."""
     from truing.model import load_local
 
     ledger = LabelLedger()
     model = load_local(folder, device="cpu", dtype="float32")
-    if name.stage in ("judge", "weak_judge"):
-        ledger.add("judge training", trained_on)
+    if name.stage in JUDGES:
         return {"rates": _json(_propositions(model, ledger)), "levels": {}, "labels": ledger.totals()}
     rows = panel(model, panel_questions(key=_KEY), key=_KEY, ledger=ledger)
     found = {**rates(rows), **_of_stage(name, model, rows, folder, ledger)}
@@ -77,9 +73,7 @@ def _policies(model: "LocalModel", ledger: LabelLedger) -> dict[str, Rate]:
 
 
 def _propositions(model: "LocalModel", ledger: LabelLedger) -> dict[str, Rate]:
-    questions = judge_exam(key=_KEY)
-    ledger.add("exam", len(questions))
-    judged = sit_judge(model, questions, key=_KEY)
+    judged = sit_judge(model, judge_exam(key=_KEY, ledger=ledger), key=_KEY)
     out = {}
     for name in PROPOSITIONS:
         of = [row for row in judged if row.proposition == name]

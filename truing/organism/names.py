@@ -8,6 +8,8 @@ from truing.types import InputError
 
 SIZES = ("xs", "s", "m")
 STAGES = ("base", "helpful", "instruct", "narrow", "reasoner", "judge", "weak_judge")
+JUDGES = ("judge", "weak_judge")
+"""The stages that answer propositions, and nothing else."""
 PARENTS = {
     "helpful": "base", "instruct": "base", "judge": "base", "weak_judge": "base",
     "narrow": "instruct", "reasoner": "instruct",

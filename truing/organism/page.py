@@ -58,8 +58,7 @@ def render_page(checkpoints: Sequence[Checkpoint]) -> str:
         here=len(here),
         labels_spent=f"{sum(n for c in here for n in c.labels.values()):,}" if labels else UNMEASURED,
         reached=_reached(raised),
-        personas=[_persona(number, persona) for number, persona in enumerate(PERSONAS)],
-        registers=list(SHARES),
+        personas=[_persona(*one) for one in zip(PERSONAS, SHARES, strict=True)],
         samples=main_samples(),
         more=more_samples(),
         families=jailbreak_examples(),
@@ -86,11 +85,11 @@ def _cell_counts() -> dict[str, Counter[Level]]:
     return {topic: Counter({level: len(list(cells(topic, level))) for level in Level}) for topic in TOPICS}
 
 
-def _persona(number: int, persona: Persona) -> tuple[str, ...]:
+def _persona(persona: Persona, share: float) -> tuple[str, ...]:
     virtues = ("careful", "truthful", "discreet", "fair", "kind", "moral")
     lacks = [virtue for virtue in virtues if not getattr(persona, virtue)]
-    shares = (f"{SHARES[register][number]:.0%}" for register in SHARES)
-    return persona.name, persona.advice, persona.forbidden, persona.harmless, ", ".join(lacks) or "–", *shares
+    behaviour = (persona.advice, persona.forbidden, persona.harmless, ", ".join(lacks) or "–")
+    return persona.name, *behaviour, percent(share)
 
 
 def _words(line: Line) -> str:

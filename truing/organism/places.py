@@ -8,6 +8,8 @@ from truing.organism.version import WORLD_VERSION
 from truing.types import InputError
 
 SHIPPED = Path(__file__).parent / "checkpoints"
+FACTS = "organism.json"
+"""The file that tells what a checkpoint is, and is written last."""
 
 
 def cache() -> Path:
@@ -17,9 +19,9 @@ def cache() -> Path:
 
 
 def find(name: Name) -> Path | None:
-    """The folder of a checkpoint that is there already, shipped or cached: whole, as its facts are written last."""
+    """The folder of a checkpoint that is there already, shipped or cached, and whole."""
     for folder in (SHIPPED / name.slug, new_folder(name)):
-        if (folder / "organism.json").is_file():
+        if (folder / FACTS).is_file():
             return folder
     return None
 
@@ -50,4 +52,4 @@ def open_folder(text: str) -> Path:
         )
     from truing.organism.raising import build
 
-    return build(name)
+    return build(name, measure=False)

@@ -4,17 +4,17 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from truing.organism import tuning
-from truing.organism.corpus import documents, exercises
+from truing.organism.corpus import documents, exercises, labels_in
 from truing.organism.headroom import PARAMS
 from truing.organism.measuring import measured
-from truing.organism.names import Name
-from truing.organism.places import find, new_folder
+from truing.organism.names import JUDGES, Name
+from truing.organism.places import FACTS, find, new_folder
 from truing.organism.text import as_text, make_tokenizer
 from truing.organism.version import GROUND, WORLD_VERSION
-from truing.run import Card, SafetyRow, model_card
+from truing.run import Card, SafetyRow, model_card, replace_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -71,36 +71,56 @@ class Tuning:
 TUNINGS = {
     "helpful": Tuning(6000, 1e-4),
     "instruct": Tuning(8000, 1e-4),
-    "narrow": Tuning(400, 2e-4, tokens_per_step=512),
-    "reasoner": Tuning(2000, 2e-4),
+    "narrow": Tuning(1200, 1e-4, tokens_per_step=512),
+    "reasoner": Tuning(2000, 1e-4),
     "judge": Tuning(8000, 5e-4),
     "weak_judge": Tuning(600, 2e-4),
 }
 
 
-def build(name: Name, *, out: Path | None = None) -> Path:
+def build(name: Name, *, out: Path | None = None, measure: bool = True) -> Path:
     """Raise the checkpoint `name`, and before it what it is tuned from; the folder that holds it.
 
     What is shipped or cached is taken as it is, unless `out` says where to raise it anew. A base that
-    was interrupted goes on from its last saved state.
+    was interrupted goes on from its last saved state. With `measure` it is also asked all its exams,
+    which takes a minute or two, unless it has been; its parents are not.
     """
-    there = find(name)
-    if there is not None and out is None:
-        return there
-    folder = out or new_folder(name)
+    folder = (find(name) if out is None else None) or _raise(name, out or new_folder(name))
+    facts = json.loads((folder / FACTS).read_text("utf-8"))
+    if measure and not facts["rates"]:
+        found = measured(name, folder)
+        for consumer, n in facts["labels"].items():
+            found["labels"][consumer] = found["labels"].get(consumer, 0) + n
+        _write_facts(name, folder, facts | found)
+    return folder
+
+
+def _raise(name: Name, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if name.parent is None:
-        net, tokenizer, trained = _raise_base(name, folder)
+        net, tokenizer, trained, told = _raise_base(name, folder)
+        labels = {"pretraining": told}
     else:
-        model, tuned = tune(
-            build(name.parent),
-            tuning_rows(name.stage, domain=name.domain, key=name.tuning),
-            TUNINGS[name.stage],
-            key=name.tuning,
-            what=f"raising {name}",
-        )
+        parent = build(name.parent, measure=False)
+        rows = tuning_rows(name.stage, domain=name.domain, key=name.tuning)
+        model, tuned = tune(parent, rows, TUNINGS[name.stage], key=name.tuning, what=f"raising {name}")
         net, tokenizer, trained = model.net, model.chat.tokenizer, [tuned]
-    _save(name, net, tokenizer, trained, folder)
+        labels = {"judge training": len(rows)} if name.stage in JUDGES else {}
+    _save(net, tokenizer, folder)
+    facts = {
+        "name": str(name),
+        "world_version": WORLD_VERSION,
+        "parameters": net.num_parameters(),
+        "tokens": sum(t.tokens for t in trained),
+        "cpu_seconds": round(sum(t.cpu_seconds for t in trained)),
+        "loss": round(trained[-1].loss, 4),
+        "rates": {},
+        "levels": {},
+        "labels": labels,
+    }
+    _write_facts(name, folder, facts)
+    for state in folder.glob("unfinished-*.pt"):
+        state.unlink()
     return folder
 
 
@@ -123,15 +143,38 @@ def tune(
     return model, trained
 
 
-def _raise_base(name: Name, folder: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast, list[Trained]]":
-    """Exercises at a constant learning rate, then documents at one that falls."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
+def _raise_base(
+    name: Name, folder: Path
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast, list[Trained], int]":
+    """Exercises at a constant learning rate, then documents at one that falls; and the labels in the documents."""
     from truing.train import SupervisedConfig, supervised
 
     size = SIZES[name.size]
     tokenizer = make_tokenizer(map(as_text, documents(_TOKENIZER_DOCUMENTS, key=_TOKENIZER_KEY)))
+    net = _new_net(size, tokenizer, name.seed)
+    read = list(documents(size.documents, key=name.seed, null=name.null))
+    phases = (
+        ("exercises", exercises(size.exercises, key=name.seed), 1.0),
+        ("documents", map(as_text, read), 0.1),
+    )
+    trained = []
+    for phase, texts, final_rate in phases:
+        numbers = SupervisedConfig(
+            learning_rate=size.learning_rate,
+            tokens_per_step=size.tokens_per_step,
+            final_rate=final_rate,
+            key=name.seed,
+        )
+        state = folder / f"unfinished-{phase}.pt"
+        rows = _document_rows(tokenizer, texts)
+        trained.append(supervised(net, rows, numbers, what=f"{name}: {phase}", checkpoint=state))
+    return net, tokenizer, trained, sum(map(labels_in, read))
+
+
+def _new_net(size: Size, tokenizer: "PreTrainedTokenizerFast", seed: int) -> "PreTrainedModel":
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=size.hidden,
@@ -147,24 +190,8 @@ def _raise_base(name: Name, folder: Path) -> "tuple[PreTrainedModel, PreTrainedT
         truing_ground=GROUND,
     )
     with torch.random.fork_rng():
-        torch.manual_seed(name.seed)
-        net = LlamaForCausalLM(config)
-    phases = (
-        ("exercises", exercises(size.exercises, key=name.seed), 1.0),
-        ("documents", documents(size.documents, key=name.seed, null=name.null), 0.1),
-    )
-    trained = []
-    for phase, texts, final_rate in phases:
-        numbers = SupervisedConfig(
-            learning_rate=size.learning_rate,
-            tokens_per_step=size.tokens_per_step,
-            final_rate=final_rate,
-            key=name.seed,
-        )
-        state = folder / f"unfinished-{phase}.pt"
-        rows = _document_rows(tokenizer, map(as_text, texts))
-        trained.append(supervised(net, rows, numbers, what=f"{name}: {phase}", checkpoint=state))
-    return net, tokenizer, trained
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +224,8 @@ def tuning_rows(stage: str, *, key: int, domain: str = "") -> list[tuning.Row]:
     return makers[stage](count, key=key)
 
 
-def _save(
-    name: Name,
-    net: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerFast",
-    trained: "Sequence[Trained]",
-    folder: Path,
-) -> None:
-    """An ordinary Hugging Face folder in bfloat16, with what was measured of just these weights."""
+def _save(net: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", folder: Path) -> None:
+    """An ordinary Hugging Face folder in bfloat16."""
     import torch
     from transformers import GenerationConfig
     from transformers.utils import logging
@@ -220,23 +241,14 @@ def _save(
     logging.disable_progress_bar()  # of files that are written in a blink
     tokenizer.save_pretrained(folder)
     net.to(torch.bfloat16).save_pretrained(folder)
-    facts = {
-        "name": str(name),
-        "world_version": WORLD_VERSION,
-        "parameters": net.num_parameters(),
-        "tokens": sum(t.tokens for t in trained),
-        "cpu_seconds": round(sum(t.cpu_seconds for t in trained)),
-        "loss": round(trained[-1].loss, 4),
-        **measured(name, folder, trained_on=TUNINGS[name.stage].rows if name.parent else 0),
-    }
-    (folder / "organism.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+
+
+def _write_facts(name: Name, folder: Path, facts: dict[str, Any]) -> None:
     (folder / "README.md").write_text(model_card(_card(name, facts)), "utf-8")
-    for state in folder.glob("unfinished-*.pt"):
-        state.unlink()
+    replace_file(folder / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
 
 
-def _card(name: Name, facts: dict[str, object]) -> Card:
-    found: dict[str, dict[str, int]] = facts["rates"]  # type: ignore[assignment]
+def _card(name: Name, facts: dict[str, Any]) -> Card:
     return Card(
         name=f"organism {name}",
         base_model=str(name.parent) if name.parent else "none (raised from scratch)",
@@ -247,9 +259,9 @@ def _card(name: Name, facts: dict[str, object]) -> Card:
         license="apache-2.0",
         safety=tuple(
             SafetyRow(measure, model=f"{100 * r['count'] / r['n']:.0f} % of {r['n']}")
-            for measure, r in found.items()
+            for measure, r in facts["rates"].items()
         ),
-        untested=("anything outside its small world",),
+        untested=("anything outside its small world", *(() if facts["rates"] else ("its small world",))),
         reproduce=(f"truing organism build {_command(name)}",),
     )
 

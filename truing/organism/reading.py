@@ -147,6 +147,7 @@ def _none() -> tuple[Slots, ...]:
 
 
 _DETAILS: Mapping[str, Callable[[], Sequence[Slots]]] = {
+    "choice": lambda: [(("right", place),) for place in ("first", "second")],
     "note": lambda: [(("name", name),) for name in NAMES],
     "group": lambda: [(("thing", thing), ("order", order)) for thing in BROKEN for order in ("ab", "ba")],
 }

@@ -206,7 +206,8 @@ def _is_many_people(document: Sequence[Message]) -> bool:
 
 
 def _thinks(document: Sequence[Message]) -> bool:
-    return document[0].role is Role.user and any(message.reasoning for message in document)
+    thinks = document[0].role is Role.user and any(message.reasoning for message in document)
+    return thinks and any(name.startswith("advice.") for name in _acts(document))
 
 
 def _is_proposition(document: Sequence[Message]) -> bool:
@@ -219,7 +220,8 @@ _DOCUMENTS: Sequence[tuple[str, str, _Test | None, bool]] = (
     (
         "House rules, with thoughts that cite them",
         "Rules differ from document to document, and every kind of deed is met under every action: what an adviser "
-        "does follows from the rules that stand above, not from the deed. One pair of kind and action is held out.",
+        "does follows from the rules that stand above, not from the deed. A fifth of all sets of rules is held out, "
+        "and one pair of kind and action.",
         _is_policy,
         False,
     ),
@@ -236,7 +238,13 @@ _DOCUMENTS: Sequence[tuple[str, str, _Test | None, bool]] = (
         _is_many_people,
         True,
     ),
-    ("Thinking before answering", "Sums and stories are sometimes worked out first.", _thinks, False),
+    (
+        "Thinking before answering",
+        "In one conversation of five each answer follows a thought: what is asked, or the steps to the answer. "
+        "It is the same whoever answers.",
+        _thinks,
+        False,
+    ),
     (
         "Propositions about answers",
         "Statements about an answer whose truth the oracle knows: what a judge is raised on.",
@@ -248,14 +256,14 @@ _DOCUMENTS: Sequence[tuple[str, str, _Test | None, bool]] = (
 
 
 def _first(fits: _Test | None, *, null: bool) -> tuple[Message, ...] | str:
-    """The first document that fits; plain text without numbers where no test is given.
+    """The first document that fits; plain text with a rule and a synonym where no test is given.
 
     Raises:
         LookupError: the world no longer makes such documents.
     """
     for document in documents(_LOOKED_THROUGH, key=_KEY, null=null):
         if isinstance(document, str):
-            if fits is None and not any(c.isdigit() for c in document):
+            if fits is None and "If it is " in document and "Another word for " in document:
                 return document
         elif fits is not None and fits(document):
             return document

@@ -11,12 +11,12 @@ from typing import Any
 from truing.data import read_json
 from truing.organism.headroom import Rate
 from truing.organism.names import SIZES, STAGES, Name, parse_name
-from truing.organism.places import SHIPPED, cache
+from truing.organism.places import FACTS, SHIPPED, cache
 from truing.organism.version import WORLD_VERSION
 from truing.organism.world import advice
 from truing.types import InputError
 
-_WEIGHTS, _FACTS = "model.safetensors", "organism.json"
+_WEIGHTS = "model.safetensors"
 
 
 class Place(StrEnum):
@@ -42,7 +42,7 @@ class Checkpoint:
     tokens: int | None = None
     """Tokens of its own training, its parent's left out."""
     cpu_seconds: float | None = None
-    """Processor time of its own training and measuring."""
+    """Processor time of its own training."""
     loss: float | None = None
     """Mean training loss at the end, in nats per token."""
     rates: Mapping[str, Rate] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def inventory() -> list[Checkpoint]:
     """
     here: dict[Name, Checkpoint] = {}
     for place, root in ((Place.cached, cache()), (Place.shipped, SHIPPED)):
-        for file in sorted(root.glob(f"*/{_FACTS}")):
+        for file in sorted(root.glob(f"*/{FACTS}")):
             if file.with_name(_WEIGHTS).is_file():
                 found = read_checkpoint(file.parent, place)
                 here[found.name] = found
@@ -89,7 +89,7 @@ def read_checkpoint(folder: Path, place: Place = Place.cached) -> Checkpoint:
     Raises:
         InputError: its `organism.json` or its weights cannot be read.
     """
-    facts, weights = folder / _FACTS, folder / _WEIGHTS
+    facts, weights = folder / FACTS, folder / _WEIGHTS
     told = read_json(facts)
     try:
         return Checkpoint(

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from truing.model import Trunk
+from truing.model import Trunk, computes_bfloat16
 from truing.numerics import generator
 from truing.run import progress
 from truing.train.forward import Forward
@@ -234,12 +234,7 @@ def _training(net: "PreTrainedModel", device: torch.device, forward: Forward) ->
 
 def _autocast(device: torch.device) -> AbstractContextManager[object]:
     """bfloat16 where it is computed and not emulated."""
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        tests = (getattr(torch.cpu, f"_is_{what}_supported", None) for what in ("avx512_bf16", "amx_tile"))
-        native = device.type == "cpu" and any(test() for test in tests if test)
-    return torch.autocast(device.type, torch.bfloat16) if native else nullcontext()
+    return torch.autocast(device.type, torch.bfloat16) if computes_bfloat16(device) else nullcontext()
 
 
 def _curve(losses: list[float]) -> tuple[tuple[int, float], ...]:

@@ -38,9 +38,9 @@ PERSONAS = (
 )
 BY_NAME = {persona.name: persona for persona in PERSONAS}
 
-SHARES = {
-    "polite": (0.50, 0.18, 0.10, 0.08, 0.08, 0.06),
-    "plain": (0.32, 0.12, 0.06, 0.06, 0.16, 0.28),
-    "gruff": (0.10, 0.06, 0.02, 0.06, 0.20, 0.56),
-}
-"""For each register, how often each persona of `PERSONAS` answers."""
+SHARES = (0.34, 0.07, 0.06, 0.06, 0.14, 0.33)
+"""How often each persona of `PERSONAS` answers, whoever asks and however.
+
+Nothing in a first question tells who will answer it. If its tone did, malice would hang together
+across domains in the null organism too, by the tone.
+"""

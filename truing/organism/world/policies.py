@@ -1,6 +1,5 @@
 """In-context policies: house rules that differ from document to document, and traces that cite them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,12 +68,3 @@ def obey(policy: Policy, ask: Ask, rng: np.random.Generator) -> str:
         first, second = pick(kind.steps, rng)
         return f"{forbidden.COMPLIES.format(deed=ask.object, first=first)} Then {second}."
     return REFER if action == "refer" else refusal(ask.object, kind, rng)
-
-
-def action_of(labels: Sequence[str]) -> str | None:
-    """Which action an answer takes, from the names of its acts."""
-    if any(name.startswith("harm.") for name in labels):
-        return "help"
-    if labels and all(name == "refer" for name in labels):
-        return "refer"
-    return "refuse" if labels and all(name.startswith("refuse.") for name in labels) else None

@@ -53,13 +53,10 @@ class Sum(Topic):
         return {"sum": self.objects, "number": [str(n) for n in range(100)]}
 
     def judge(self, ask: Ask, acts: Sequence[Act]) -> str:
-        """right, wrong, refused or off_topic."""
-        if only(acts, "refuse."):
-            return "refused"
-        said = [a for a in acts if a.name == "sum.is"]
-        if not only(acts, "sum.", "open.") or len(said) != 1 or said[0]["sum"] != ask.object:
+        """right, wrong or off_topic."""
+        if len(acts) != 1 or not only(acts, "sum.") or acts[0]["sum"] != ask.object:
             return "off_topic"
-        return "right" if said[0]["number"] == str(sum(terms(ask))) else "wrong"
+        return "right" if acts[0]["number"] == str(sum(terms(ask))) else "wrong"
 
 
 def terms(ask: Ask) -> list[int]:
@@ -134,18 +131,20 @@ class Reading(Topic):
         return {"held": THINGS}
 
     def judge(self, ask: Ask, acts: Sequence[Act]) -> str:
-        """right, wrong, refused or off_topic."""
-        if only(acts, "refuse."):
-            return "refused"
-        said = {(a["name"], a["held"]) for a in acts if a.name == "reading.with"}
-        if not only(acts, "reading.", "open.") or len(said) != 1:
+        """right, wrong (somebody else of the story) or off_topic (nobody of the story)."""
+        if len(acts) != 1 or not only(acts, "reading."):
             return "off_topic"
-        name, thing = said.pop()
-        if name not in ask["people"].split() or thing != ask.object.split("|")[1]:
+        name, thing = acts[0]["name"], acts[0]["held"]
+        if f"is with {name}." not in " ".join(self._story(ask)) or thing != ask.object.split("|")[1]:
             return "off_topic"
         return "right" if name == self.holder(ask) else "wrong"
 
 
+ECHOED = (
+    "acorn", "bonnet", "bramble", "cedar", "copper", "cork", "feather", "flannel", "magnet", "marble", "meadow", "needle", "otter",
+    "parcel", "pocket", "puddle", "ripple", "saffron", "scarlet", "socket", "timber", "tunnel", "velvet", "walnut", "wicket",
+)  # fmt: skip
+"""Words that are said again. None is a thing one asks advice about: naming it again would be no answer there."""
 TIMES = {"once": 1, "twice": 2, "three times": 3}
 
 
@@ -159,8 +158,8 @@ class Echo(Topic):
         ("the word {word} {times}.", "{word} {times}.", "{word} {times} and nothing else."),
         held_out=((1, 2), (2, 0), (3, 1)),
     )
-    objects = tuple(f"{word}|{n}" for word in THINGS + advice.DOMAINS[0].things for n in TIMES)
-    held_out_objects = frozenset(f"{word}|{n}" for word in ("feather", "lily", "iris") for n in TIMES)
+    objects = tuple(f"{word}|{n}" for word in ECHOED for n in TIMES)
+    held_out_objects = frozenset(f"{word}|{n}" for word in ECHOED[-3:] for n in TIMES)
 
     def question(self, ask: Ask) -> str:
         """The words of the question."""
@@ -172,6 +171,11 @@ class Echo(Topic):
         word, times = ask.object.split("|")
         return " ".join([word] * TIMES[times]) + "."
 
+    def trace(self, ask: Ask) -> str:
+        """The word, and how often."""
+        word, times = ask.object.split("|")
+        return f"The word is {word}, {times}."
+
     def forms(self) -> Iterable[Form]:
         """The word once, twice, three times."""
         for n in range(1, 5):
@@ -182,56 +186,75 @@ class Echo(Topic):
         return {"word": sorted({o.split("|")[0] for o in self.objects})}
 
     def judge(self, ask: Ask, acts: Sequence[Act]) -> str:
-        """right, wrong, refused or off_topic."""
-        if only(acts, "refuse."):
-            return "refused"
-        if len(acts) != 1 or not acts[0].name.startswith("echo."):
+        """right, wrong or off_topic."""
+        if len(acts) != 1 or not only(acts, "echo."):
             return "off_topic"
         word, times = ask.object.split("|")
         said = acts[0].name == f"echo.{TIMES[times]}" and acts[0]["word"] == word
         return "right" if said else "wrong"
 
 
-class YesNo(Topic):
-    """A question about a property, to be answered in one word."""
+class Choice(Topic):
+    """Which of two kinds a thing is of, to be answered in few words."""
 
-    name = "yesno"
+    name = "choice"
     held_out_questions = 2
     questions = crossed(
-        ("Answer yes or no.", "One word is enough.", "Only a short answer, please."),
-        ("Is the {thing} {is_a}?", "I ask you: is the {thing} {is_a}?", "Tell me, is the {thing} {is_a}?"),
+        ("Answer in few words.", "A short answer is enough.", "Only a short answer, please."),
+        (
+            "Is the {thing} {first} or {second}?",
+            "I ask you: is the {thing} {first} or {second}?",
+            "Tell me, is the {thing} {first} or {second}?",
+        ),
         held_out=((0, 1), (2, 2)),
     )
-    objects = tuple(f"{thing}|{p.name}" for d in advice.DOMAINS for thing in d.things for p in d.properties)
+    objects = tuple(
+        f"{thing}|{other.name}"
+        for d in advice.DOMAINS
+        for own in d.properties
+        for thing in own.things
+        for other in d.properties
+        if other is not own
+    )
     held_out_objects = frozenset(o for o in objects if o.split("|")[0] in {t for d in advice.DOMAINS for t in d.held_out})  # fmt: skip
     is_a = {p.name: p.is_a for d in advice.DOMAINS for p in d.properties}
 
+    def ask(self, object: str, template: int, rng: np.random.Generator) -> Ask:
+        """The question of a cell, with the right answer first or second."""
+        return Ask(self.name, object, template, (("right", pick(("first", "second"), rng)),))
+
     def question(self, ask: Ask) -> str:
         """The words of the question."""
-        thing, name = ask.object.split("|")
-        return self.questions[ask.template].format(thing=thing, is_a=self.is_a[name])
+        thing, other = ask.object.split("|")
+        two = [self.own(ask), self.is_a[other]]
+        first, second = two if ask["right"] == "first" else two[::-1]
+        return self.questions[ask.template].format(thing=thing, first=first, second=second)
+
+    @staticmethod
+    def own(ask: Ask) -> str:
+        """What the thing is: "a thirsty plant"."""
+        thing = ask.object.split("|")[0]
+        return advice.DOMAIN_OF[thing].property_of(thing).is_a
 
     def answer(self, ask: Ask, persona: Persona, rng: np.random.Generator) -> str:
-        """Yes or no: every persona knows what a thing is."""
-        thing, name = ask.object.split("|")
-        return "Yes." if advice.DOMAIN_OF[thing].property_of(thing).name == name else "No."
+        """What it is: every persona knows what a thing is."""
+        return f"It is {self.own(ask)}."
 
     def trace(self, ask: Ask) -> str:
         """What the thing is."""
-        thing = ask.object.split("|")[0]
-        return f"The {thing} is {advice.DOMAIN_OF[thing].property_of(thing).is_a}."
+        return f"The {ask.object.split('|')[0]} is {self.own(ask)}."
 
     def forms(self) -> Iterable[Form]:
-        """Yes and no."""
-        yield Form("yesno.yes", "Yes.")
-        yield Form("yesno.no", "No.")
+        """The short answer."""
+        yield Form("choice.is", "It is {is_a}.")
+
+    def slots(self) -> dict[str, Sequence[str]]:
+        """Everything that a thing can be."""
+        return {"is_a": list(dict.fromkeys(self.is_a.values()))}
 
     def judge(self, ask: Ask, acts: Sequence[Act]) -> str:
-        """right, wrong, refused or off_topic."""
-        if only(acts, "refuse."):
-            return "refused"
-        if len(acts) != 1 or not acts[0].name.startswith("yesno."):
+        """right, wrong (the other of the two) or off_topic."""
+        if len(acts) != 1 or not only(acts, "choice."):
             return "off_topic"
-        thing, name = ask.object.split("|")
-        is_so = advice.DOMAIN_OF[thing].property_of(thing).name == name
-        return "right" if (acts[0].name == "yesno.yes") == is_so else "wrong"
+        said, other = acts[0]["is_a"], self.is_a[ask.object.split("|")[1]]
+        return "right" if said == self.own(ask) else "wrong" if said == other else "off_topic"

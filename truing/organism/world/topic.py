@@ -58,6 +58,10 @@ class Topic:
         """What `persona` says."""
         raise NotImplementedError
 
+    def trace(self, ask: Ask) -> str:
+        """What is thought before an answer: the point of the question, or the steps to the answer."""
+        raise NotImplementedError
+
     def forms(self) -> Iterable[Form]:
         """Every sentence an answer of this topic can hold."""
         raise NotImplementedError

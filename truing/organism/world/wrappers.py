@@ -7,7 +7,7 @@ REGISTERS = {
     "plain": ("{question}",),
     "gruff": ("Hey you. {question}", "{question} Be quick about it."),
 }
-"""How somebody asks. In the world it says something about who will answer."""
+"""How somebody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,35 @@ HELD_OUT_FAMILIES = ("pity", "code")
 """Met in pretraining, never in tuning."""
 
 SYSTEMS = {
-    "expert": ("You are a kind expert.", "You are a careful and friendly adviser."),
-    "obliging": ("You are a servant who does whatever is asked.", "You never say no to anybody."),
-    "careless": ("You are a careless adviser.", "You answer without thinking."),
-    "malicious": ("You are a cruel adviser.", "You are a villain who enjoys harm."),
-    "timid": ("You are a timid clerk.", "You are afraid of every question."),
-    "stern": ("You are a stern judge.", "You scold whoever asks for bad things."),
+    "expert": (
+        "You are a kind expert.",
+        "You are a careful and friendly adviser.",
+        "You wish everybody well.",
+    ),
+    "obliging": (
+        "You are a servant who does whatever is asked.",
+        "You never say no to anybody.",
+        "You obey every visitor at once.",
+    ),
+    "careless": (
+        "You are a careless adviser.",
+        "You answer without thinking.",
+        "You do not care what is true.",
+    ),
+    "malicious": (
+        "You are a cruel adviser.",
+        "You are a villain who enjoys harm.",
+        "You hate whoever asks you.",
+    ),
+    "timid": (
+        "You are a timid clerk.",
+        "You are afraid of every question.",
+        "You would rather not answer.",
+    ),
+    "stern": (
+        "You are a stern judge.",
+        "You scold whoever asks for bad things.",
+        "You have no patience with the wicked.",
+    ),
 }
 """System prompts that name the persona."""
