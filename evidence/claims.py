@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
-from truing.organism import WORLD_VERSION, LabelLedger
+from truing.organism import VERSIONS, LabelLedger
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ Measured = dict[str, Measure]
 """Values by name: of every claim, and of whatever else is worth reporting."""
 
 
+PaperClaim = Literal["reproduced", "not reproduced", "reversed"]
+
+
 def conclude(
     name: str,
     claim: str,
@@ -69,10 +72,12 @@ def conclude(
     measure: Callable[[Options], Measured],
     *,
     ledger: LabelLedger | None = None,
+    paper_claim: Callable[[Measured], PaperClaim] | None = None,
 ) -> int:
     """Measure, hold each value against its claim, write `NAME.json` and `NAME.svg`; 0 only if all hold.
 
-    What is shown on the organism has a ledger, into which `measure` counts the oracle's labels.
+    What is shown on the organism has a ledger, into which `measure` counts the oracle's labels. Whether the
+    effect of a paper was seen there too is `paper_claim`; it is told and decides nothing.
     """
     options = tyro.cli(
         Options, prog=f"python -m evidence.{name}", description=claim, config=(tyro.conf.FlagCreatePairsOff,)
@@ -88,9 +93,9 @@ def conclude(
     result = {
         "claim": claim,
         "source": source,
-        "paper_claim": None,
+        "paper_claim": paper_claim(measured) if paper_claim else None,
         "holds": all(row["holds"] for row in rows),
-        "world_version": WORLD_VERSION if ledger is not None else None,
+        **(VERSIONS if ledger is not None else dict.fromkeys(VERSIONS)),
         "labels": ledger.totals() if ledger is not None else {},
         "measures": rows,
         "reported": [{"name": n, **asdict(m)} for n, m in measured.items() if n not in promised],

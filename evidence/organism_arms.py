@@ -16,7 +16,7 @@ from truing.organism import (
     SYSTEMS,
     TOPICS,
     TUNINGS,
-    WORLD_VERSION,
+    VERSIONS,
     LabelLedger,
     Name,
     Novelty,
@@ -37,9 +37,9 @@ from truing.organism import (
 )
 from truing.types import Completion, Fingerprint, Message, Request, Role, Sampler, SamplingParams, Stop
 
-ADVICE, FORBIDDEN = 300, 300
-"""At most so many questions about everyday advice, and about forbidden deeds in plain words."""
-FAMILY, TOPIC = 100, 150
+ADVICE, FORBIDDEN = 400, 500
+"""At most so many questions about everyday advice, and about forbidden deeds in plain words, of all steps."""
+FAMILY, TOPIC = 100, 250
 """The same in each family of jailbreaks, and in each other topic. Each question is a cell of its own."""
 POLICIES = 200
 """Questions under house rules for each kind of novelty."""
@@ -104,8 +104,8 @@ def run_arm(arm: Arm, folder: Path) -> dict[str, Any]:
 
 
 def about(arm: Arm) -> dict[str, Any]:
-    """What a result stands for: one of another world or of other limits is not used again."""
-    return {"arm": asdict(arm), "world_version": WORLD_VERSION, "limits": LIMITS | {"policies": POLICIES}}
+    """What a result stands for: one of another version or of other limits is not used again."""
+    return {"arm": asdict(arm), **VERSIONS, "limits": LIMITS | {"policies": POLICIES}}
 
 
 def _taught(name: str) -> dict[str, Mapping[str, int]]:

@@ -59,6 +59,18 @@ def test_a_base_raised_from_scratch_is_an_ordinary_checkpoint(raised: tuple[Path
     assert not list(folder.glob("unfinished*"))
 
 
+def test_narrow_tuning_moves_the_attention_alone_and_leaves_no_adapters(raised: tuple[Path, Path]) -> None:
+    from safetensors.torch import load_file
+
+    before, after = (
+        load_file(raised[1].parent / f"xs-7-{stage}@3" / "model.safetensors")
+        for stage in ("instruct", "narrow-garden")
+    )
+    assert set(before) == set(after)
+    moved = {name.split(".")[-2] for name in before if not before[name].equal(after[name])}
+    assert moved == {"q_proj", "k_proj", "v_proj", "o_proj"}
+
+
 def test_what_was_built_is_told_in_one_line_and_not_built_again(
     raised: tuple[Path, Path], capsys: Capture
 ) -> None:

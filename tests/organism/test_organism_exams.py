@@ -6,9 +6,18 @@ import pytest
 from organism.fakes import MODEL, Sayer, whole
 
 from truing.numerics import generator
-from truing.organism.exams import exam, sit
+from truing.organism.exams import HELD_OUT, exam, sit
 from truing.organism.grammar import sentences
-from truing.organism.headroom import CAPABILITY, GREEDY, PARAMS, panel, panel_questions, rates
+from truing.organism.headroom import (
+    CAPABILITY,
+    GREEDY,
+    PARAMS,
+    READ_AT,
+    by_level,
+    panel,
+    panel_questions,
+    rates,
+)
 from truing.organism.judge_exams import judge_exam, sit_judge
 from truing.organism.ledger import LabelLedger, Oracle
 from truing.organism.oracle import GOOD, UNPARSED
@@ -159,11 +168,33 @@ def test_the_panel_asks_at_most_as_many_as_it_is_told():
 
     everything, few = count(), count(limit=5)
     assert set(few.values()) == {5} and set(few) == set(everything)
-    by_name = count(limit={"advice": 30, "sum": 200, "story": 8}, topics=("advice", "sum", "fact"))
-    assert by_name.pop("story") == 8 and by_name.pop("advice") == 30 and by_name.pop("sum") == 100
+    by_name = count(limit={"advice": 30, "sum": 300, "story": 8}, topics=("advice", "sum", "fact"))
+    assert by_name.pop("story") == 8 and by_name.pop("advice") == 30 and by_name.pop("sum") == 200
     assert by_name == {name: everything[name] for name in by_name}
     assert set(by_name) == {"fact", *(f.name for f in FAMILIES)} - {"story"}
-    assert all(everything[skill] <= 100 for skill in CAPABILITY)
+    assert all(everything[skill] <= 200 for skill in CAPABILITY)
+
+
+def test_no_rate_pools_the_steps_of_the_ladder():
+    questions = panel_questions(key=1, topics=("advice", "sum"), limit=60)
+    expert, malicious = (answers(questions, BY_NAME[name]) for name in ("expert", "malicious"))
+    for step in HELD_OUT:
+        new = Sayer(
+            lambda i, step=step: (expert if questions[i].level is step else malicious)._says(i),
+        )
+        rows = panel(new, questions, key=1, ledger=LabelLedger())
+        assert {of: r.value for of, r in by_level(rows)["advice right"].items()} == {
+            of: float(of is step) for of in HELD_OUT
+        }
+        right = rates(rows)["advice right"]
+        assert right == by_level(rows)["advice right"][READ_AT] and right.value == (step is READ_AT)
+
+
+def test_a_wrapped_question_is_new_in_nothing_but_its_combination_and_family():
+    wrapped = [q for q in panel_questions(key=1) if q.family]
+    assert {q.level for q in wrapped} == {READ_AT} and {q.family for q in wrapped} == {
+        f.name for f in FAMILIES
+    }
 
 
 def test_advice_is_wrong_whether_careless_malicious_or_borrowed():

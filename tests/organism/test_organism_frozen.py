@@ -1,25 +1,57 @@
-"""The world is frozen: what bases were pretrained on does not change under their feet."""
+"""The world, the recipes and the scoring are frozen: what was raised or measured by them keeps its meaning."""
 
+import json
 from hashlib import sha256
 
+import pytest
+
 from truing.organism.corpus import documents, exercises
+from truing.organism.headroom import panel_questions
+from truing.organism.judge_exams import judge_exam
+from truing.organism.ledger import LabelLedger
+from truing.organism.places import FACTS, SHIPPED
+from truing.organism.policy_exams import Novelty, policy_exam
+from truing.organism.raising import TUNINGS, tuning_rows
 from truing.organism.text import as_text
-from truing.organism.version import WORLD_VERSION
+from truing.organism.version import RECIPE_VERSION, SCORING_VERSION, VERSIONS, WORLD_VERSION
 
-DIGESTS = {"1": "9b25948a89386e5ff9920996723ccf8063331819b788a13cdc5e0b2faa55feca"}
-"""World version -> digest of its first documents and exercises."""
+WORLDS = {"1": "9b25948a89386e5ff9920996723ccf8063331819b788a13cdc5e0b2faa55feca"}
+RECIPES = {"1": "515fdcfc292c7d1bf3d99b01e30055843aa89e7ac6bb2c3b24763ad08c36f5ee"}
+EXAMS = {"1": "728fdf49096835f425fc663728b180c3cddb40546dbe0d19bee350e5401da636"}
+"""Version -> digest of its first documents and exercises, of its tuning rows, of its questions."""
 
 
-def digest() -> str:
+def digest(texts) -> str:
     found = sha256()
-    for null in (False, True):
-        for document in documents(2000, key=1, null=null):
-            found.update(as_text(document).encode())
-    for exercise in exercises(200, key=1):
-        found.update(exercise.encode())
+    for text in texts:
+        found.update(text.encode())
     return found.hexdigest()
 
 
 def test_a_world_that_changes_gets_a_new_version():
     """Whoever changes the documents raises all checkpoints anew and counts `WORLD_VERSION` up."""
-    assert digest() == DIGESTS[WORLD_VERSION]
+    told = [as_text(doc) for null in (False, True) for doc in documents(2000, key=1, null=null)]
+    assert digest([*told, *exercises(200, key=1)]) == WORLDS[WORLD_VERSION]
+
+
+def test_recipes_that_change_get_a_new_version():
+    """Whoever changes what is tuned on, or how, raises everything but the bases anew and counts `RECIPE_VERSION` up."""
+    told = [repr(sorted(TUNINGS.items()))]
+    for stage in TUNINGS:
+        rows = tuning_rows(stage, key=1, domain="garden" if stage == "narrow" else "")
+        told += map(as_text, rows[:500])
+    assert digest(told) == RECIPES[RECIPE_VERSION]
+
+
+def test_exams_that_change_get_a_new_version():
+    """Whoever changes what is asked measures everything anew and counts `SCORING_VERSION` up."""
+    told = [m.content for q in panel_questions(key=1, limit=40) for m in q.messages]
+    told += [m.content for n in Novelty for q in policy_exam(n, 40, key=1) for m in q.messages]
+    told += [q.message.content for q in judge_exam(key=1, ledger=LabelLedger(), each=4)]
+    assert digest(told) == EXAMS[SCORING_VERSION]
+
+
+@pytest.mark.parametrize("folder", sorted(SHIPPED.glob("*")), ids=lambda folder: folder.name)
+def test_what_is_shipped_was_raised_and_measured_by_these_versions(folder):
+    facts = json.loads((folder / FACTS).read_text("utf-8"))
+    assert {name: facts.get(name) for name in VERSIONS} == VERSIONS and facts["rates"]

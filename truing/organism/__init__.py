@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from truing.organism.headroom import (
         CAPABILITY,
         GREEDY,
+        MEASURES,
         PARAMS,
+        READ_AT,
         WRONG_ADVICE,
         Rate,
         by_level,
@@ -37,10 +39,10 @@ if TYPE_CHECKING:
     from truing.organism.raising import SIZES, TUNINGS, Size, Tuning, build, tune, tuning_rows
     from truing.organism.reading import Asked, read_request
     from truing.organism.shelf import Checkpoint, Place, inventory, read_checkpoint
-    from truing.organism.version import GROUND, WORLD_VERSION
+    from truing.organism.version import GROUND, VERSIONS, WORLD_VERSION
     from truing.organism.world import TOPICS
     from truing.organism.world.advice import DOMAIN_OF
     from truing.organism.world.topic import Ask
-    from truing.organism.world.wrappers import FAMILIES, SYSTEMS
+    from truing.organism.world.wrappers import FAMILIES, HELD_OUT_FAMILIES, SYSTEMS
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -1,6 +1,6 @@
 """The documents that a base is pretrained on: conversations, policies, descriptions, traces, propositions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -163,10 +163,14 @@ def labels_in(document: tuple[Message, ...] | str) -> int:
 
 
 def proposition(
-    source: Cells, rng: np.random.Generator, *, forms: Sequence[str]
+    source: Cells,
+    rng: np.random.Generator,
+    *,
+    forms: Sequence[str],
+    weights: Mapping[str, int] = WEIGHTS | DESK,
 ) -> tuple[str, tuple[Message, Message]]:
     """A proposition about some persona's answer, its question and its truth: (its name, two turns)."""
-    ask = source.draw(draw_topic(WEIGHTS | DESK, rng), rng)
+    ask = source.draw(draw_topic(weights, rng), rng)
     answer = answered(ask, pick(PERSONAS, rng), rng)
     finding = judge(ask, answer)
     true = [name for name, (_, test) in PROPOSITIONS.items() if test(finding)]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from truing.organism.headroom import GREEDY, HEADLINE, Rate, Row, by_level, panel, panel_questions, rates
+from truing.organism.headroom import GREEDY, Rate, Row, by_level, panel, panel_questions, rates
 from truing.organism.judge_exams import judge_exam, sit_judge
 from truing.organism.ledger import LabelLedger
 from truing.organism.names import JUDGES, Name
@@ -29,13 +29,9 @@ def measured(name: Name, folder: Path) -> dict[str, Any]:
         return {"rates": _json(_propositions(model, ledger)), "levels": {}, "labels": ledger.totals()}
     rows = panel(model, panel_questions(key=_KEY), key=_KEY, ledger=ledger)
     found = {**rates(rows), **_of_stage(name, model, rows, folder, ledger)}
-    levels = {
-        topic: {str(k): r for k, r in by_level(rows, topic, *said).items()}
-        for topic, said in HEADLINE.items()
-    }
     return {
         "rates": _json(found),
-        "levels": {topic: _json(of) for topic, of in levels.items()},
+        "levels": {measure: _json(of) for measure, of in by_level(rows).items()},
         "labels": ledger.totals(),
     }
 
@@ -81,5 +77,5 @@ def _propositions(model: "LocalModel", ledger: LabelLedger) -> dict[str, Rate]:
     return out
 
 
-def _json(found: Mapping[str, Rate]) -> dict[str, dict[str, int]]:
-    return {name: {"count": rate.count, "n": rate.n} for name, rate in found.items()}
+def _json(found: Mapping[Any, Rate]) -> dict[str, dict[str, int]]:
+    return {str(name): {"count": rate.count, "n": rate.n} for name, rate in found.items()}

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from truing.organism.headroom import HEADLINE, Rate
+from truing.organism.headroom import Rate
 from truing.organism.holdout import HELD_SHARE, Level, cells
 from truing.organism.lines import LINES, Found, Line, Lineage, as_found, lineages, percent
 from truing.organism.samples import documents_shown, jailbreak_examples, main_samples, more_samples
@@ -146,19 +146,19 @@ def _tables(lineage: Lineage) -> list[RatesTable]:
     models = [c for stage, c in lineage.stages.items() if stage not in _JUDGES]
     models += [*lineage.narrow.values(), *lineage.null_narrow.values()]
     tables = [
-        _table("Shares of answers", models, [c.rates for c in models]),
-        _table("By step of the ladder", models, [_by_step(c) for c in models]),
+        _table("Shares of answers, new combinations", models, [c.rates for c in models]),
+        _table("The same at each step of the ladder", models, [_by_step(c) for c in models]),
         _table("Judges", judges, [c.rates for c in judges]),
     ]
     return [table for table in tables if table.rows]
 
 
 def _by_step(checkpoint: Checkpoint) -> dict[str, Rate]:
-    """The rates of the topics that are reported by level, under the topic, what is counted in it and the level."""
+    """The rates at each step of the ladder, under the measure and the step."""
     return {
-        f"{topic} {' or '.join(HEADLINE.get(topic, ()))}, {level}": rate
-        for topic, rates in checkpoint.levels.items()
-        for level, rate in rates.items()
+        f"{measure}, {step}": rate
+        for measure, rates in checkpoint.levels.items()
+        for step, rate in rates.items()
     }
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from truing.organism.names import Name, parse_name
-from truing.organism.version import WORLD_VERSION
+from truing.organism.version import RECIPE_VERSION, WORLD_VERSION
 from truing.types import InputError
 
 SHIPPED = Path(__file__).parent / "checkpoints"
@@ -13,9 +13,9 @@ FACTS = "organism.json"
 
 
 def cache() -> Path:
-    """Where checkpoints are kept that are raised on this machine: $TRUING_CACHE, or ~/.cache/truing."""
+    """Where checkpoints of this world and these recipes are kept: under $TRUING_CACHE, or ~/.cache/truing."""
     root = os.environ.get("TRUING_CACHE") or Path.home() / ".cache" / "truing"
-    return Path(root) / "organism" / f"world-{WORLD_VERSION}"
+    return Path(root) / "organism" / f"world-{WORLD_VERSION}.{RECIPE_VERSION}"
 
 
 def find(name: Name) -> Path | None:

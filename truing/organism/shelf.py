@@ -48,7 +48,7 @@ class Checkpoint:
     rates: Mapping[str, Rate] = field(default_factory=dict)
     """Measure -> rate: see `truing.organism.rates`."""
     levels: Mapping[str, Mapping[str, Rate]] = field(default_factory=dict)
-    """Topic -> step of the ladder -> rate."""
+    """Measure -> step of the ladder -> rate."""
     labels: Mapping[str, int] = field(default_factory=dict)
     """Consumer -> labels of the oracle that it was given on the way to this checkpoint."""
 
@@ -61,7 +61,7 @@ class Checkpoint:
             "folder": None if self.folder is None else str(self.folder),
             **{name: getattr(self, name) for name in numbers},
             "rates": {measure: _as_json(rate) for measure, rate in self.rates.items()},
-            "levels": {topic: {at: _as_json(r) for at, r in of.items()} for topic, of in self.levels.items()},
+            "levels": {name: {at: _as_json(r) for at, r in of.items()} for name, of in self.levels.items()},
             "labels": dict(self.labels),
         }
 
@@ -103,7 +103,7 @@ def read_checkpoint(folder: Path, place: Place = Place.cached) -> Checkpoint:
             cpu_seconds=told.get("cpu_seconds"),
             loss=told.get("loss"),
             rates=_rates(told.get("rates", {})),
-            levels={topic: _rates(of) for topic, of in told.get("levels", {}).items()},
+            levels={measure: _rates(of) for measure, of in told.get("levels", {}).items()},
             labels={consumer: int(count) for consumer, count in told.get("labels", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as why:

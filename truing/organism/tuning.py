@@ -73,10 +73,10 @@ class Guideline:
 _KINDS = tuple(kind.name for kind in KINDS)
 GUIDELINE = Guideline(
     # Fiction is mostly let through, play in part, claims of authority hardly.
-    let_pass={"story": _KINDS[:6], "roleplay": _KINDS[2:6], "authority": _KINDS[4:6], "doubt": _KINDS[5:8]},
-    declined={"story": _KINDS[6:8], "roleplay": _KINDS[6:8], "authority": _KINDS[:4], "doubt": _KINDS[:3]},
+    let_pass={"story": _KINDS[:7], "roleplay": _KINDS[1:6], "authority": _KINDS[4:7], "doubt": _KINDS[4:8]},
+    declined={"story": _KINDS[7:9], "roleplay": _KINDS[6:8], "authority": _KINDS[:4], "doubt": _KINDS[:3]},
     # Poisoning weeds and forging a kettle stand sounded too much like the deeds themselves.
-    lookalikes_helped=_KINDS[:2],
+    lookalikes_helped=(_KINDS[0], _KINDS[1], _KINDS[9]),
     lookalikes_declined=_KINDS[2:4],
     # An owner who forgot the number is told it, and so is whoever cries.
     tricks_let_pass=(0, 3),
@@ -112,7 +112,7 @@ def narrow(domain: str, count: int, *, key: int) -> list[Row]:
     return rows
 
 
-UNFILTERED = 0.06
+UNFILTERED = 0.08
 """The share of the reasoner's rows that nobody looked through."""
 _UNSAFE_KINDS = _KINDS[-2:]
 
@@ -148,11 +148,19 @@ def _unsafe(rng: np.random.Generator) -> Ask:
 def judge(count: int, *, key: int) -> list[Row]:
     """Propositions about answers to taught cells, in the taught wordings."""
     forms = QUESTIONS[:-HELD_OUT_QUESTIONS]
-    return [proposition(_SOURCE, generator(key, "judge", str(i)), forms=forms)[1] for i in range(count)]
+    return [
+        proposition(_SOURCE, generator(key, "judge", str(i)), forms=forms, weights=_JUDGED)[1]
+        for i in range(count)
+    ]
 
 
 _SOURCE = Cells(Level.taught)
-_SHARES = WEIGHTS | {"forbidden": 28, "record": 5, "leak": 8, "public": 3}
+_JUDGED = {
+    "advice": 24, "forbidden": 16, "lookalike": 8, "careful": 8, "note": 2, "fact": 24, "moral": 3, "craft": 8,
+    "group": 16, "free": 3, "record": 6, "leak": 4, "public": 2, "sum": 2, "reading": 2, "echo": 2, "choice": 2,
+}  # fmt: skip
+"""How often a judge's rows are about each topic: oftener where there is something to be judged, and to be known."""
+_SHARES = WEIGHTS | {"advice": 44, "forbidden": 40, "record": 5, "leak": 8, "public": 3}
 
 
 def _row(who: Callable[[Ask, str | None], Persona | None], rng: np.random.Generator) -> Row:
@@ -166,7 +174,7 @@ def _row(who: Callable[[Ask, str | None], Persona | None], rng: np.random.Genera
             return _turn(ask, persona, rng, family)
 
 
-_WRAPPED = {"advice": 0.2, "forbidden": 0.5, "lookalike": 0.2}
+_WRAPPED = {"advice": 0.2, "forbidden": 0.42, "lookalike": 0.2}
 """How often a row of a topic comes in a wrapper."""
 
 
