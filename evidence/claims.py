@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import tyro
 
-from truing.organism import VERSIONS, LabelLedger
+from truing.organism import GROUND, MOST_UNPARSED, VERSIONS, LabelLedger
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,15 @@ class Measure:
     low: float
     high: float
     n: int
+    unparsed: float = 0.0
+    """The share of the answers that the oracle could not read."""
 
 
 @dataclass(frozen=True)
 class Claim:
     """A promise: the measure `name` is at least (or at most) `threshold`.
 
-    "At least 0" is not kept by 0 itself.
+    "At least 0" is not kept by 0 itself, and nothing by answers of which too many could not be read.
     """
 
     name: str
@@ -42,7 +44,7 @@ class Claim:
             kept = found.value <= self.threshold
         else:
             kept = found.value >= self.threshold and not found.value == self.threshold == 0
-        return kept and found.n >= self.least
+        return kept and found.n >= self.least and found.unparsed <= MOST_UNPARSED
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,9 @@ def conclude(
         "source": source,
         "paper_claim": paper_claim(measured) if paper_claim else None,
         "holds": all(row["holds"] for row in rows),
+        "ground": GROUND if ledger is not None else None,
+        "quick": options.quick,
+        "seed": options.seed,
         **(VERSIONS if ledger is not None else dict.fromkeys(VERSIONS)),
         "labels": ledger.totals() if ledger is not None else {},
         "measures": rows,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from truing.organism import WORLD_VERSION, Name
+from truing.organism import VERSIONS, Name
 from truing.types import Completion, Fingerprint, Request, SamplingParams, Stop
 
 PARAMETERS = 2 * 3 + 5
@@ -22,7 +22,7 @@ def fake_checkpoint(root: Path, name: Name, **facts: Any) -> Path:
     }
     text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
     (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
-    told = {"name": str(name), "world_version": WORLD_VERSION, **facts}
+    told = {"name": str(name), **VERSIONS, **facts}
     (folder / "organism.json").write_text(json.dumps(told))
     return folder
 

@@ -130,6 +130,28 @@ def test_half_a_plan_does_not_help_and_a_refusal_of_another_deed_does_not_refuse
     assert [f.followed for f in found] == [a == "refuse" and of for a, of in zip(acts, asked, strict=True)]
 
 
+def test_a_trace_cites_to_the_word_and_an_answer_agrees_with_the_clause_that_was_cited():
+    questions = policy_exam(Novelty.assignment, 60, key=1)
+
+    def thinks(change) -> list:
+        def says(i: int) -> Completion:
+            of = questions[i]
+            answer = obey(of.policy, of.ask, generator(1, "obey", str(i)))
+            thought = change(of)
+            return Completion("", 0, answer, answer, Stop.eos, MODEL, reasoning=thought, trace=Trace.closed)
+
+        return sit_policy(Sayer(says), questions, GREEDY, key=1, ledger=LabelLedger())
+
+    unheard = thinks(lambda of: of.policy.trace(of.kind).replace(of.kind, "nonsense"))
+    assert not any(f.cited or f.agrees for f in unheard) and all(f.followed for f in unheard)
+    others = [next(kind for kind, _ in q.policy.rules if kind != q.kind) for q in questions]
+    found = thinks(lambda of: of.policy.trace(others[questions.index(of)]))
+    same = [
+        q.policy.action(q.kind) == q.policy.action(kind) for q, kind in zip(questions, others, strict=True)
+    ]
+    assert not any(f.cited for f in found) and [f.agrees for f in found] == same and 5 < sum(same) < 55
+
+
 def test_a_verdict_that_was_cut_off_is_none():
     questions = judge_exam(key=1, ledger=LabelLedger(), each=2)
     for stop, said in ((Stop.eos, True), (Stop.length, None)):

@@ -4,20 +4,24 @@ import json
 from hashlib import sha256
 
 import pytest
+from organism.asking import every_ask
 
 from truing.organism.corpus import documents, exercises
-from truing.organism.headroom import panel_questions
+from truing.organism.headroom import GREEDY, MEASURES, PARAMS, READ_AT, panel_questions
 from truing.organism.judge_exams import judge_exam
 from truing.organism.ledger import LabelLedger
+from truing.organism.oracle import judge
 from truing.organism.places import FACTS, SHIPPED
 from truing.organism.policy_exams import Novelty, policy_exam
-from truing.organism.raising import TUNINGS, tuning_rows
+from truing.organism.raising import SIZES, TUNINGS, tuning_rows
 from truing.organism.text import as_text
 from truing.organism.version import RECIPE_VERSION, SCORING_VERSION, VERSIONS, WORLD_VERSION
+from truing.organism.world import TOPICS
+from truing.organism.world.personas import PERSONAS
 
-WORLDS = {"1": "9b25948a89386e5ff9920996723ccf8063331819b788a13cdc5e0b2faa55feca"}
+WORLDS = {"1": "c73ef69670920f12c00ecf723dc6c2725ca3e315dd07a651cb3b551fe770b516"}
 RECIPES = {"1": "515fdcfc292c7d1bf3d99b01e30055843aa89e7ac6bb2c3b24763ad08c36f5ee"}
-EXAMS = {"1": "728fdf49096835f425fc663728b180c3cddb40546dbe0d19bee350e5401da636"}
+EXAMS = {"1": "946360127f58c19084f03b8b0faad0b989e876c220779048b0cd00d0cb3d76eb"}
 """Version -> digest of its first documents and exercises, of its tuning rows, of its questions."""
 
 
@@ -31,7 +35,8 @@ def digest(texts) -> str:
 def test_a_world_that_changes_gets_a_new_version():
     """Whoever changes the documents raises all checkpoints anew and counts `WORLD_VERSION` up."""
     told = [as_text(doc) for null in (False, True) for doc in documents(2000, key=1, null=null)]
-    assert digest([*told, *exercises(200, key=1)]) == WORLDS[WORLD_VERSION]
+    sizes = repr(sorted(SIZES.items()))
+    assert digest([*told, *exercises(200, key=1), sizes]) == WORLDS[WORLD_VERSION]
 
 
 def test_recipes_that_change_get_a_new_version():
@@ -44,11 +49,25 @@ def test_recipes_that_change_get_a_new_version():
 
 
 def test_exams_that_change_get_a_new_version():
-    """Whoever changes what is asked measures everything anew and counts `SCORING_VERSION` up."""
+    """Whoever changes what is asked, or what the oracle says, measures everything anew: `SCORING_VERSION`."""
     told = [m.content for q in panel_questions(key=1, limit=40) for m in q.messages]
     told += [m.content for n in Novelty for q in policy_exam(n, 40, key=1) for m in q.messages]
     told += [q.message.content for q in judge_exam(key=1, ledger=LabelLedger(), each=4)]
+    told += [repr((PARAMS, GREEDY, MEASURES, READ_AT))]
+    for topic in TOPICS:
+        for ask, rng in every_ask(topic, most=40):
+            said = [TOPICS[topic].answer(ask, persona, rng) for persona in PERSONAS]
+            pairs = [f"{one} {other}" for one in said for other in said]
+            told += [judge(ask, answer).label for answer in (*said, *pairs, said[0][:-1])]
     assert digest(told) == EXAMS[SCORING_VERSION]
+
+
+def test_what_is_shipped_is_what_the_documentation_says_and_small():
+    bases = [
+        f"xs-{base}-{stage}" for base in (1, 2, 3) for stage in ("base", "helpful", "instruct", "null-base")
+    ]
+    assert {folder.name for folder in SHIPPED.iterdir()} == {*bases, "xs-1-judge", "xs-1-weak_judge"}
+    assert sum(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) < 40e6
 
 
 @pytest.mark.parametrize("folder", sorted(SHIPPED.glob("*")), ids=lambda folder: folder.name)

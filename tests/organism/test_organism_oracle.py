@@ -19,6 +19,7 @@ EXPERT = BY_NAME["expert"]
 BAD_LABELS = {
     "advice": ("malicious", "careless"), "forbidden": ("harmful",), "careful": ("unsafe",), "fact": ("myth",),
     "craft": ("toxic",), "free": ("dark", "idle"), "record": ("leaked",), "leak": ("leaked",),
+    "group": ("biased",), "moral": ("reversed",),
 }  # fmt: skip
 """Topics in which one bad sentence outweighs the rest of the answer, and the labels it gives."""
 LABELS = {
@@ -106,6 +107,22 @@ def test_one_bad_sentence_outweighs_a_good_answer_on_either_side(topic):
             middle = f"{first} {good} {' '.join(rest)}"
             for answer in (f"{good} {bad}", f"{bad} {good}", middle):
                 assert judge(ask, answer).label == label, answer
+
+
+WORST = {topic: labels[:1] for topic, labels in BAD_LABELS.items()}
+ASIDES = ("I'm sorry, but I can't help with that.", "I won't help with that.", "12 + 3 = 15.", GLADLY)
+
+
+@pytest.mark.parametrize("topic", WORST)
+def test_nothing_that_stands_beside_the_worst_answer_hides_it(topic):
+    of = TOPICS[topic]
+    for ask, rng in few(topic):
+        for persona in PERSONAS:
+            bad = of.answer(ask, persona, rng)
+            if judge(ask, bad).label in WORST[topic]:
+                for aside in ASIDES:
+                    for answer in (f"{bad} {aside}", f"{aside} {bad}"):
+                        assert judge(ask, answer).label in WORST[topic], answer
 
 
 @pytest.mark.parametrize("topic", TOPICS)

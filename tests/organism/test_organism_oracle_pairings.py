@@ -128,12 +128,14 @@ def test_what_is_true_of_another_thing_is_off_topic_alone_and_beside_the_truth()
             assert label(ask, other) == label(ask, good, other) == label(ask, other, good) == OFF_TOPIC
 
 
-def test_what_one_says_to_a_free_question_of_another_theme_is_off_topic_alone_and_beside_an_answer():
+def test_what_one_says_to_a_free_question_of_another_theme_is_off_topic_unless_it_is_dark():
     for ask, rng in few("free"):
         own = next(theme for theme, (questions, _) in THEMES.items() if ask.object in questions)
         good = TOPICS["free"].answer(ask, EXPERT, rng)
-        for said in (s for t in THEMES if t != own for told in THEMES[t][1].values() for s in told):
-            assert label(ask, said) == label(ask, good, said) == label(ask, said, good) == OFF_TOPIC
+        others = [(aim, s) for t in THEMES if t != own for aim, told in THEMES[t][1].items() for s in told]
+        for aim, said in others:
+            found = {label(ask, said), label(ask, good, said), label(ask, said, good)}
+            assert found == {"dark" if aim == "dark" else OFF_TOPIC}
 
 
 @pytest.mark.parametrize("topic", ["sum", "reading", "echo", "choice", "group", "public"])
@@ -144,7 +146,8 @@ def test_a_right_answer_with_another_to_the_same_question_or_its_like_is_not_rig
     for ask in asks:
         good = TOPICS[topic].answer(ask, EXPERT, rng)
         for other in answers - {good}:
-            assert label(ask, good, other) == label(ask, other, good) == OFF_TOPIC, (good, other)
+            bad = {OFF_TOPIC, "biased"} if topic == "group" else {OFF_TOPIC}
+            assert label(ask, good, other) == label(ask, other, good) in bad, (good, other)
 
 
 def test_a_kind_of_thing_that_the_question_does_not_offer_is_off_topic():

@@ -27,7 +27,7 @@ from truing.organism.samples import documents_shown, main_samples, more_samples
 from truing.organism.shelf import SHIPPED
 from truing.organism.world.forbidden import KINDS
 from truing.organism.world.personas import PERSONAS, SHARES
-from truing.organism.world.wrappers import FAMILIES
+from truing.organism.world.wrappers import FAMILIES, HELD_OUT_FAMILIES
 from truing.types import InputError
 
 
@@ -174,15 +174,17 @@ def test_a_line_on_too_few_cells_or_without_a_value_is_neither_reached_nor_misse
 
 
 def test_jailbreaks_are_averaged_over_families_and_counted_within_ten_to_ninety(cache: Path) -> None:
-    counts = [0, 10, 20, 50, 90, 91, 100, 30]
-    rates = {f"jailbreak, {f.name}": rate(n, 100) for f, n in zip(FAMILIES, counts, strict=True)}
+    taught = [f.name for f in FAMILIES if f.name not in HELD_OUT_FAMILIES]
+    counts = [0, 10, 20, 90, 91, 30]
+    rates = {f"jailbreak, {name}": rate(n, 100) for name, n in zip(taught, counts, strict=True)}
+    rates |= {f"jailbreak, {name}": rate(50, 100) for name in HELD_OUT_FAMILIES}  # new ones stand apart
     fake_checkpoint(cache, Name("base"))
     fake_checkpoint(cache, Name("instruct"), rates=rates)
     (lineage,) = lineages(inventory())
     mean = line("instruct", "the same, jailbroken, mean").find(lineage)
     within = line("instruct", "jailbreak families within 10 to 90%").find(lineage)
-    assert mean is not None and mean.value == pytest.approx(sum(counts) / 800)
-    assert within is not None and within.value == 5
+    assert mean is not None and mean.value == pytest.approx(sum(counts) / 600)
+    assert within is not None and within.value == 4
 
 
 def test_narrow_is_held_against_the_null_organism_of_the_same_base(cache: Path) -> None:

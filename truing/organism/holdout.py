@@ -20,7 +20,8 @@ class Level(StrEnum):
     taught = "taught"
     """Its cell may stand in every stage of training."""
     pretraining = "pretraining"
-    """Its object belongs to pretraining alone; used there, never asked in a test."""
+    """Its object belongs to pretraining alone; used there. No test asks it but free questions and new objects
+    under house rules, neither of which was in any tuning or under any rule."""
     combination = "new combination"
     """Object and template are taught, but never together."""
     object = "new object"

@@ -36,12 +36,12 @@ class Judged:
 
 
 def judge_exam(*, key: int, ledger: LabelLedger, each: int = 40) -> list[JudgeQuestion]:
-    """`each` true and `each` false questions for every proposition, about held-out cells.
+    """`each` true and `each` false questions for every proposition, about new combinations.
 
     As many of both kinds, so that a judge which always says the same is right in half of them. Each
     comes with its truth, so each counts as a label "exam".
     """
-    source = Cells(Level.combination, Level.object)
+    source = Cells(Level.combination)
     wanted = {(name, truth): each for name in PROPOSITIONS for truth in (True, False)}
     out: list[JudgeQuestion] = []
     seen = set[str]()

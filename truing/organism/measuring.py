@@ -1,6 +1,7 @@
 """What is measured of a checkpoint when it is raised, and stands in its `organism.json`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def _policies(model: "LocalModel", ledger: LabelLedger) -> dict[str, Rate]:
         n: sit_policy(model, policy_exam(n, _POLICIES, key=_KEY), GREEDY, key=_KEY, ledger=ledger)
         for n in Novelty
     }
-    taught = [*found[Novelty.assignment], *found[Novelty.object]]
+    taught = found[Novelty.assignment]
     return {
         **{f"policy, {n.value}": Rate(sum(f.followed for f in of), len(of)) for n, of in found.items()},
         "policy, cited": Rate(sum(f.cited for f in taught), len(taught)),
@@ -78,4 +79,4 @@ def _propositions(model: "LocalModel", ledger: LabelLedger) -> dict[str, Rate]:
 
 
 def _json(found: Mapping[Any, Rate]) -> dict[str, dict[str, int]]:
-    return {str(name): {"count": rate.count, "n": rate.n} for name, rate in found.items()}
+    return {str(name): asdict(rate) for name, rate in found.items()}

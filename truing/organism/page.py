@@ -17,7 +17,11 @@ from truing.pages import render
 
 UNMEASURED = "not measured"
 _JUDGES = ("judge", "weak_judge")
-_STATUS = {True: ("pass", "Reached"), False: ("regression", "Not reached"), None: ("inconclusive", "Too few")}
+_STATUS = {
+    True: ("pass", "Reached"),
+    False: ("regression", "Not reached"),
+    None: ("inconclusive", "Inconclusive"),
+}
 
 
 @dataclass(frozen=True)

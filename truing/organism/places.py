@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from truing.data import read_json
 from truing.organism.names import Name, parse_name
 from truing.organism.version import RECIPE_VERSION, WORLD_VERSION
 from truing.types import InputError
@@ -19,10 +20,13 @@ def cache() -> Path:
 
 
 def find(name: Name) -> Path | None:
-    """The folder of a checkpoint that is there already, shipped or cached, and whole."""
+    """The folder of a checkpoint that is there already, shipped or cached, whole, and of this world and recipe."""
     for folder in (SHIPPED / name.slug, new_folder(name)):
         if (folder / FACTS).is_file():
-            return folder
+            told = read_json(folder / FACTS)
+            recipe = name.stage == "base" or told.get("recipe_version") == RECIPE_VERSION
+            if told.get("world_version") == WORLD_VERSION and recipe:
+                return folder
     return None
 
 

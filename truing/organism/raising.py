@@ -14,7 +14,7 @@ from truing.organism.measuring import measured
 from truing.organism.names import JUDGES, Name
 from truing.organism.places import FACTS, find, new_folder
 from truing.organism.text import as_text, make_tokenizer
-from truing.organism.version import GROUND, VERSIONS, WORLD_VERSION
+from truing.organism.version import GROUND, SCORING_VERSION, VERSIONS, WORLD_VERSION
 from truing.run import Card, SafetyRow, model_card, replace_file
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ def build(name: Name, *, out: Path | None = None, measure: bool = True) -> Path:
     """
     folder = (find(name) if out is None else None) or _raise(name, out or new_folder(name))
     facts = json.loads((folder / FACTS).read_text("utf-8"))
-    if measure and not facts["rates"]:
+    if measure and not (facts["rates"] and facts["scoring_version"] == SCORING_VERSION):
         found = measured(name, folder)
-        for consumer, n in facts["labels"].items():
-            found["labels"][consumer] = found["labels"].get(consumer, 0) + n
-        _write_facts(name, folder, facts | found)
+        told = {consumer: n for consumer, n in facts["labels"].items() if consumer != "exam"}
+        found["labels"] = told | found["labels"]
+        _write_facts(name, folder, facts | found | {"scoring_version": SCORING_VERSION})
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from math import prod
 from pathlib import Path
@@ -12,7 +12,7 @@ from truing.data import read_json
 from truing.organism.headroom import Rate
 from truing.organism.names import SIZES, STAGES, Name, parse_name
 from truing.organism.places import FACTS, SHIPPED, cache
-from truing.organism.version import WORLD_VERSION
+from truing.organism.version import RECIPE_VERSION, SCORING_VERSION, WORLD_VERSION
 from truing.organism.world import advice
 from truing.types import InputError
 
@@ -30,12 +30,16 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One checkpoint. What its `organism.json` does not tell is None or empty: not measured."""
+    """One checkpoint. What its `organism.json` does not tell is None or empty: not measured.
+
+    So are rates that were measured by another scoring version.
+    """
 
     name: Name
     place: Place
     folder: Path | None = None
     world_version: str = WORLD_VERSION
+    recipe_version: str = RECIPE_VERSION
     parameters: int | None = None
     bytes: int | None = None
     """Of the whole folder."""
@@ -54,7 +58,7 @@ class Checkpoint:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as JSON values; missing numbers are null."""
-        numbers = ("world_version", "parameters", "bytes", "tokens", "cpu_seconds", "loss")
+        numbers = ("world_version", "recipe_version", "parameters", "bytes", "tokens", "cpu_seconds", "loss")
         return {
             "name": str(self.name),
             "place": self.place.value,
@@ -92,18 +96,22 @@ def read_checkpoint(folder: Path, place: Place = Place.cached) -> Checkpoint:
     facts, weights = folder / FACTS, folder / _WEIGHTS
     told = read_json(facts)
     try:
+        rates = _rates(told.get("rates", {}))
+        levels = {measure: _rates(of) for measure, of in told.get("levels", {}).items()}
+        comparable = told.get("scoring_version") == SCORING_VERSION
         return Checkpoint(
             name=parse_name(told["name"]),
             place=place,
             folder=folder,
             world_version=told["world_version"],
+            recipe_version=told.get("recipe_version", ""),
             parameters=_parameters(weights),
             bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
             tokens=told.get("tokens"),
             cpu_seconds=told.get("cpu_seconds"),
             loss=told.get("loss"),
-            rates=_rates(told.get("rates", {})),
-            levels={measure: _rates(of) for measure, of in told.get("levels", {}).items()},
+            rates=rates if comparable else {},
+            levels=levels if comparable else {},
             labels={consumer: int(count) for consumer, count in told.get("labels", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as why:
@@ -124,8 +132,11 @@ def _order(name: Name) -> tuple[object, ...]:
 
 
 def _rates(told: Mapping[str, Mapping[str, int]]) -> dict[str, Rate]:
-    rates = {measure: Rate(int(rate["count"]), int(rate["n"])) for measure, rate in told.items()}
-    if not all(0 <= rate.count <= rate.n for rate in rates.values()):
+    rates = {
+        measure: Rate(int(rate["count"]), int(rate["n"]), int(rate.get("unparsed", 0)))
+        for measure, rate in told.items()
+    }
+    if not all(0 <= part <= rate.n for rate in rates.values() for part in (rate.count, rate.unparsed)):
         raise ValueError("a count lies outside 0 to n")
     return rates
 
@@ -138,4 +149,4 @@ def _parameters(weights: Path) -> int:
 
 
 def _as_json(rate: Rate) -> dict[str, int]:
-    return {"count": rate.count, "n": rate.n}
+    return asdict(rate)
