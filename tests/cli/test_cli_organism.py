@@ -23,7 +23,9 @@ def raised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
         patch.setenv("TRUING_CACHE", str(root))
         for module in (places, shelf):
             patch.setattr(module, "SHIPPED", root / "shipped")
-        tiny = replace(raising.SIZES["xs"], hidden=32, layers=1, heads=2, exercises=40, documents=150)
+        tiny = replace(
+            raising.SIZES["xs"], hidden=32, layers=1, heads=2, exercises=40, documents=150, settling=40
+        )
         patch.setitem(raising.SIZES, "xs", tiny)
         patch.setattr(raising, "TUNINGS", {name: replace(t, rows=30) for name, t in raising.TUNINGS.items()})
         patch.setattr(raising, "_TOKENIZER_DOCUMENTS", 150)

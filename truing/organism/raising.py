@@ -16,6 +16,7 @@ from truing.organism.places import FACTS, find, new_folder
 from truing.organism.text import as_text, make_tokenizer
 from truing.organism.version import GROUND, SCORING_VERSION, VERSIONS, WORLD_VERSION
 from truing.run import Card, SafetyRow, model_card, replace_file
+from truing.types import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -33,26 +34,41 @@ class Size:
     heads: int
     exercises: int
     documents: int
+    settling: int
+    """Documents that are read last, at a constant rate, while the weights are averaged."""
     learning_rate: float
     tokens_per_step: int = 1024
     """Small steps: in the same number of tokens they teach a model of this size more than large ones."""
 
 
 SIZES = {
-    "xs": Size(hidden=128, layers=4, heads=4, exercises=17_500, documents=64_000, learning_rate=2e-3),
-    "s": Size(hidden=192, layers=6, heads=6, exercises=17_500, documents=64_000, learning_rate=1.5e-3),
+    "xs": Size(
+        hidden=128, layers=4, heads=4, exercises=17_500, documents=64_000, settling=4_000, learning_rate=2e-3
+    ),
+    "s": Size(
+        hidden=192,
+        layers=6,
+        heads=6,
+        exercises=17_500,
+        documents=64_000,
+        settling=4_000,
+        learning_rate=1.5e-3,
+    ),
     "m": Size(
         hidden=512,
         layers=8,
         heads=8,
         exercises=40_000,
         documents=400_000,
+        settling=25_000,
         learning_rate=6e-4,
         tokens_per_step=8192,
     ),
 }
 _TOKENIZER_KEY, _TOKENIZER_DOCUMENTS = 99, 20_000
 _TOKENIZED_AT_ONCE = 4096
+_SETTLING_PARTS, _SETTLING_RATE = 4, 0.25
+"""The weights are averaged over the ends of so many parts, read at this share of the learning rate."""
 _INITIALIZER_RANGE = 0.05
 """Wider than the usual 0.02, which is meant for much wider models: copying is learnt earlier."""
 
@@ -172,16 +188,19 @@ _ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj")
 def _raise_base(
     name: Name, folder: Path
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast, list[Trained], int]":
-    """Exercises at a constant learning rate, then documents at one that falls; and the labels in the documents."""
+    """Exercises at a constant learning rate, then documents at one that falls, then the mean of what follows.
+
+    Returned with the labels in the documents.
+    """
     from truing.train import SupervisedConfig, supervised
 
     size = SIZES[name.size]
     tokenizer = make_tokenizer(map(as_text, documents(_TOKENIZER_DOCUMENTS, key=_TOKENIZER_KEY)))
     net = _new_net(size, tokenizer, name.seed)
-    read = list(documents(size.documents, key=name.seed, null=name.null))
+    read = list(documents(size.documents + size.settling, key=name.seed, null=name.null))
     phases = (
         ("exercises", exercises(size.exercises, key=name.seed), 1.0),
-        ("documents", map(as_text, read), 0.1),
+        ("documents", map(as_text, read[: size.documents]), 0.1),
     )
     trained = []
     for phase, texts, final_rate in phases:
@@ -194,7 +213,45 @@ def _raise_base(
         state = folder / f"unfinished-{phase}.pt"
         rows = _document_rows(tokenizer, texts)
         trained.append(supervised(net, rows, numbers, what=f"{name}: {phase}", checkpoint=state))
+    trained += settle(net, tokenizer, read[size.documents :], name, folder)
     return net, tokenizer, trained, sum(map(labels_in, read))
+
+
+def settle(
+    net: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    read: Sequence[tuple[Message, ...] | str],
+    name: Name,
+    folder: Path,
+) -> "list[Trained]":
+    """Read on at a constant rate, and leave in `net` the mean of its weights before it and after each part.
+
+    Which persona answers a first question wanders by tens of points while a base is trained, as few
+    tokens decide it and all pull at the same few weights. The mean wanders less.
+    """
+    import torch
+
+    from truing.train import SupervisedConfig, supervised
+
+    size = SIZES[name.size]
+    mean = {key: weight.clone() for key, weight in net.state_dict().items()}
+    trained = []
+    for part in range(_SETTLING_PARTS):
+        numbers = SupervisedConfig(
+            learning_rate=_SETTLING_RATE * size.learning_rate,
+            tokens_per_step=2 * size.tokens_per_step,
+            final_rate=1.0,
+            key=name.seed,
+        )
+        rows = _document_rows(tokenizer, map(as_text, read[part::_SETTLING_PARTS]))
+        state = folder / f"unfinished-settling-{part + 1}.pt"
+        what = f"{name}: settling, part {part + 1} of {_SETTLING_PARTS}"
+        trained.append(supervised(net, rows, numbers, what=what, checkpoint=state))
+        with torch.no_grad():
+            for key, weight in net.state_dict().items():
+                mean[key] += (weight - mean[key]) / (part + 2)
+    net.load_state_dict(mean)
+    return trained
 
 
 def _new_net(size: Size, tokenizer: "PreTrainedTokenizerFast", seed: int) -> "PreTrainedModel":
