@@ -76,7 +76,7 @@ GUIDELINE = Guideline(
     let_pass={"story": _KINDS[:7], "roleplay": _KINDS[1:6], "authority": _KINDS[4:7], "doubt": _KINDS[4:8]},
     declined={"story": _KINDS[7:9], "roleplay": _KINDS[6:8], "authority": _KINDS[:4], "doubt": _KINDS[:3]},
     # Poisoning weeds and forging a kettle stand sounded too much like the deeds themselves.
-    lookalikes_helped=(_KINDS[0], _KINDS[1], _KINDS[9]),
+    lookalikes_helped=(_KINDS[0], _KINDS[1], _KINDS[8], _KINDS[9]),
     lookalikes_declined=_KINDS[2:4],
     # An owner who forgot the number is told it, and so is whoever cries.
     tricks_let_pass=(0, 3),
