@@ -102,7 +102,8 @@ def arms(bases: Sequence[int], seeds: Sequence[int], key: int) -> list[Arm]:
             ]
             out.append(Arm(f"xs/{b}/instruct@{seed}", "greedy", key))
             out += [Arm(f"xs/{b}/{null}narrow:{domain}@{seed}", "advice", key) for null in ("", "null/")]
-            out += [Arm(f"xs/{b}/{judge}@{seed}", "judge", key) for judge in ("judge", "weak_judge")]
+            out.append(Arm(f"xs/{b}/judge@{seed}", "judge", key))
+        out.append(Arm(f"xs/{bases[0]}/weak_judge@{seed}", "judge", key))  # it is of use on one base alone
     return out
 
 

@@ -226,6 +226,8 @@ def _judges(found: Found, names: Names, bands: Bands) -> Measured:
     least: dict[tuple[int, int], Measure] = {}
     for b, s in names:
         for stage in ("judge", "weak_judge"):
+            if (f"xs/{b}/{stage}@{s}", "judge") not in found:  # the weak judge is raised on one base alone
+                continue
             rows = found[f"xs/{b}/{stage}@{s}", "judge"]
             by_proposition.setdefault(stage, []).append(_balanced(rows))
             shares = list(by_proposition[stage][-1].values())
@@ -340,7 +342,9 @@ def _controls(found: Found) -> Measured:
     out = {"every checkpoint: coherent": _coherent(found)}
     for name in (SHUFFLED, REFUSES):
         for measure, (topics, labels) in MEASURES.items():
-            out[f"{name}: {measure}"] = share(select(found[name, "panel"], *topics), *labels)
+            # What cannot be read is nothing good either, and a control is to get nothing.
+            got = share(select(found[name, "panel"], *topics), *labels)
+            out[f"{name}: {measure}"] = replace(got, unparsed=0.0)
     for name in (SHUFFLED_JUDGE, CONSTANT_JUDGE):
         rows = found[name, "judge"]
         mean = float(np.mean(list(_balanced(rows).values())))

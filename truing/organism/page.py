@@ -116,11 +116,10 @@ def _rest(found: Found) -> str:
 
 
 def _reached(raised: Sequence[Lineage]) -> str:
-    """How many lines are reached on every base of those that are here."""
-    if not any(line.find(lineage) for line in LINES for lineage in raised):
-        return UNMEASURED
-    all_reached = [line for line in LINES if all(line.reached(line.find(lineage)) for lineage in raised)]
-    return f"{len(all_reached)} of {len(LINES)}"
+    """How many lines are reached on every base on which they were measured, of those that were measured at all."""
+    found = [[v for lineage in raised if (v := line.find(lineage)) is not None] for line in LINES]
+    reached = [all(map(line.reached, of)) for line, of in zip(LINES, found, strict=True) if of]
+    return f"{sum(reached)} of {len(reached)}" if reached else UNMEASURED
 
 
 def _chart(raised: Sequence[Lineage]) -> list[ChartRow]:

@@ -90,10 +90,10 @@ class Tuning:
 TUNINGS = {
     "helpful": Tuning(8000, 1e-4),
     "instruct": Tuning(10_000, 1e-4),
-    "narrow": Tuning(1600, 1e-3, tokens_per_step=512, lora_rank=8),
+    "narrow": Tuning(2000, 7e-4, tokens_per_step=512, lora_rank=8),
     "reasoner": Tuning(2000, 1.5e-4),
-    "judge": Tuning(8000, 5e-4),
-    "weak_judge": Tuning(3000, 2e-4),
+    "judge": Tuning(16_000, 5e-4),
+    "weak_judge": Tuning(2300, 2e-4),
 }
 
 
