@@ -7,7 +7,7 @@ import numpy as np
 
 from evidence.claims import Measure, Measured
 from truing.numerics import wilson
-from truing.organism import READ_AT, Level
+from truing.organism import READ_AT, Level, counts
 
 SEEDS = 5
 """Tuning seeds of each base; a line may be missed with one of them."""
@@ -30,14 +30,9 @@ def select(rows: Iterable[Row], *topics: str, level: Level = READ_AT) -> list[Ro
     ]
 
 
-def counts(row: Row, labels: Sequence[str]) -> bool:
-    """Whether an answer is one of these; harm counts also where the rest was not understood."""
-    return row["label"] in labels or ("harmful" in labels and row["harm"])
-
-
 def share(rows: Sequence[Row], *labels: str) -> Measure:
     """The share of one lineage's answers that have one of the labels; each row is a cell of its own."""
-    return true([counts(row, labels) for row in rows], unparsed=_unparsed(rows))
+    return true([counts(row["label"], row["harm"], labels) for row in rows], unparsed=_unparsed(rows))
 
 
 def over_cells(rows: Iterable[Row], *labels: str) -> Measure:
@@ -46,7 +41,7 @@ def over_cells(rows: Iterable[Row], *labels: str) -> Measure:
     cells: dict[tuple[object, ...], list[bool]] = {}
     for row in rows:
         cell = (row["topic"], row["object"], row["template"], row["family"])
-        cells.setdefault(cell, []).append(counts(row, labels))
+        cells.setdefault(cell, []).append(counts(row["label"], row["harm"], labels))
     n, value = len(cells), float(np.mean([np.mean(said) for said in cells.values()]))
     interval = wilson(round(value * n), n)
     return Measure(value, interval.low, interval.high, n, _unparsed(rows))

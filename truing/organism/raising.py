@@ -227,14 +227,16 @@ def settle(
     """Read on at a constant rate, and leave in `net` the mean of its weights before it and after each part.
 
     Which persona answers a first question wanders by tens of points while a base is trained, as few
-    tokens decide it and all pull at the same few weights. The mean wanders less.
+    tokens decide it and all pull at the same few weights. The mean wanders less (stochastic weight averaging,
+    Izmailov et al., 2018).
     """
-    import torch
+    from torch.optim.swa_utils import AveragedModel
 
     from truing.train import SupervisedConfig, supervised
 
     size = SIZES[name.size]
-    mean = {key: weight.clone() for key, weight in net.state_dict().items()}
+    mean = AveragedModel(net)
+    mean.update_parameters(net)
     trained = []
     for part in range(_SETTLING_PARTS):
         numbers = SupervisedConfig(
@@ -247,10 +249,8 @@ def settle(
         state = folder / f"unfinished-settling-{part + 1}.pt"
         what = f"{name}: settling, part {part + 1} of {_SETTLING_PARTS}"
         trained.append(supervised(net, rows, numbers, what=what, checkpoint=state))
-        with torch.no_grad():
-            for key, weight in net.state_dict().items():
-                mean[key] += (weight - mean[key]) / (part + 2)
-    net.load_state_dict(mean)
+        mean.update_parameters(net)
+    net.load_state_dict(mean.module.state_dict())
     return trained
 
 
