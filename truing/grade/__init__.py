@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from truing.grade.number import parse_number, same_number
     from truing.grade.parsed import Parsed, Place
     from truing.grade.refusal import Refusal, RefusalClass
+    from truing.grade.registry import Instrument, grader_names, open_grader
     from truing.grade.text import parse_text
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

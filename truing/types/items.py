@@ -20,6 +20,8 @@ class Expect(StrEnum):
     """The number `target`."""
     text = "text"
     """The text `target`, or one of the spellings in `accept`."""
+    judged = "judged"
+    """What `grader` calls good: free text that no parser can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Item(Record):
     `target` and `choices` are for `choice` (target is one of choices), `number` and `text`;
     `accept` holds further right spellings. `cluster` joins items that share a source (paraphrases,
     one template): they are not independent. `source` is `file:row`.
+
+    `grader` names a registered grader (`truing.grade.open_grader`) that judges the answer instead of
+    the parser of `expect`. `group` is the part of its dimension that the item is reported under: a
+    level of attack, a pair of group and topic. `samples` answers are drawn for it, where the metric
+    of its dimension is one of several answers.
     """
 
     id: str
@@ -41,6 +48,9 @@ class Item(Record):
     accept: tuple[str, ...] = ()
     cluster: str = ""
     source: str = ""
+    grader: str = ""
+    group: str = ""
+    samples: int = 1
 
     def check(self) -> None:
         """A closed question has its answer among the choices."""
@@ -48,3 +58,7 @@ class Item(Record):
             raise ValueError(f"the target {self.target!r} is none of the choices {self.choices!r}")
         if self.expect in (Expect.number, Expect.text) and not self.target:
             raise ValueError(f"an item that expects a {self.expect} needs a target")
+        if self.expect is Expect.judged and not self.grader:
+            raise ValueError("an item whose answer is judged names its grader")
+        if self.samples < 1:
+            raise ValueError(f"at least one answer is drawn for an item, not {self.samples}")

@@ -32,13 +32,15 @@ class GraderId(Record):
     """Which instrument judged: `version` moves whenever a verdict could change.
 
     `spec` is the content hash of the specification it read, `card` that of its calibration card;
-    an empty card means uncalibrated.
+    an empty card means uncalibrated. `exact` graders are right by construction, as a parser of closed
+    answers is: there is no error to measure.
     """
 
     name: str
     version: str
     spec: str = ""
     card: str = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

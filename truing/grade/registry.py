@@ -1,0 +1,79 @@
+"""Graders by name: `NAME[/CRITERION][:REFERENCE]` opens one, and says which of its criteria is meant."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from truing.types import Grader, GraderId, InputError, Shown, Verdict
+
+GRADERS = "truing.graders"
+"""The entry-point group; an entry is a callable that takes the text after `NAME:` (or None) and returns a grader."""
+
+_SPEC = re.compile(r"([a-z][a-z0-9_.-]*)(?:/([a-z][a-z0-9_.-]*))?(?::(.+))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A grader with the one criterion of it that counts; empty where it has but one."""
+
+    spec: str
+    grader: Grader
+    criterion: str = ""
+
+    @property
+    def id(self) -> GraderId:
+        """The grader's own."""
+        return self.grader.id
+
+    def grade(self, shown: Sequence[Shown]) -> list[Verdict]:
+        """The verdict on that criterion for each answer.
+
+        Raises:
+            ValueError: the grader judged another number of answers, or has no such criterion.
+        """
+        judged = self.grader.grade(shown)
+        if len(judged) != len(shown):
+            raise ValueError(f"{self.spec} judged {len(judged)} of {len(shown)} answers")
+        return [self._chosen(verdicts) for verdicts in judged]
+
+    def _chosen(self, verdicts: Mapping[str, Verdict]) -> Verdict:
+        if self.criterion in verdicts:
+            return verdicts[self.criterion]
+        if self.criterion or len(verdicts) != 1:
+            raise ValueError(f"{self.spec} has the criteria {', '.join(sorted(verdicts))}: name one of them")
+        return next(iter(verdicts.values()))
+
+
+def open_refusal(ref: str | None) -> Grader:
+    """The refusal grader of this package; it takes no reference.
+
+    Raises:
+        InputError: a reference was given.
+    """
+    from truing.grade.refusal import Refusal
+
+    if ref is not None:
+        raise InputError(f"the grader refusal takes no reference, not {ref!r}", mend="write refusal")
+    return Refusal()
+
+
+def grader_names() -> list[str]:
+    """The names of all registered graders, sorted."""
+    return sorted({entry.name for entry in entry_points(group=GRADERS)})
+
+
+def open_grader(spec: str) -> Instrument:
+    """Open the grader `NAME[/CRITERION][:REFERENCE]`, such as `llama-guard:PATH`.
+
+    Raises:
+        InputError: no grader has that name, or it cannot use the reference.
+    """
+    match = _SPEC.fullmatch(spec)
+    if not match:
+        raise InputError(f"{spec!r} names no grader", mend="write NAME[/CRITERION][:REFERENCE]")
+    name, criterion, ref = match.groups()
+    for entry in entry_points(group=GRADERS):
+        if entry.name == name:
+            return Instrument(spec, entry.load()(ref), criterion or "")
+    raise InputError(f"there is no grader {name!r}", mend=f"choose from {', '.join(grader_names())}")
