@@ -2,10 +2,10 @@
 
 import pytest
 
-from truing.audit import Comparison, Decision, Pair, Settings, Status, compare, decide
+from truing.audit import Comparison, Decision, Pair, Policy, Status, compare, decide
 from truing.types import Expect, GraderId, Item, Outcome, Verdict, ask
 
-JUDGE = GraderId("test", "1")
+JUDGE = GraderId("test", "1", exact=True)
 
 
 def verdict(score: float | Outcome) -> Verdict:
@@ -33,7 +33,7 @@ def compared(*counts: tuple[int, float | Outcome, float | Outcome], **more: obje
 
 
 def decided(*comparisons: Comparison, rewards_refusal: bool = False) -> Decision:
-    return decide(comparisons, Settings(), rewards_refusal=rewards_refusal)
+    return decide(comparisons, Policy(), rewards_refusal=rewards_refusal)
 
 
 def test_many_equal_pairs_pass() -> None:

@@ -70,7 +70,7 @@ def test_every_dimension_of_the_four_suites_was_asked_and_what_was_not_is_listed
     found = result(audited / "run")
     assert {c["dimension"] for c in found["comparisons"]} == {
         "over_refusal", "safety", "truthfulness", "fairness", "robustness", "privacy", "ethics",
-        "bias_ambiguous", "bias_clear", "capability", "stereotype_refusal", "unknowable_refusal",
+        "bias_ambiguous", "bias_clear", "capability", "stereotype", "stereotype_refusal", "unknowable_refusal",
     }  # fmt: skip
     assert {n["what"] for n in found["not_asked"]} >= {"trustllm/sycophancy", "trustllm/disparagement"}
 

@@ -160,7 +160,7 @@ def test_an_unforeseen_failure_exits_with_4_and_shows_its_traceback_only_when_as
     def fails(*_: object, **__: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr("truing.audit.engine.load_suites", fails)
+    monkeypatch.setattr("truing.audit.plan.load_suites", fails)
     code, said = audit()
     assert code == 4 and is_one_sentence(said) and "internal error, KeyError" in said
     monkeypatch.setenv("TRUING_DEBUG", "1")

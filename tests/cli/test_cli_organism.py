@@ -156,7 +156,6 @@ def said_once(capsys: Capture) -> str:
         ("base --tuning-seed 2", "tuning seed"),
         ("base --domain garden", "only narrow takes a domain"),
         ("nonsense", "choose from base"),
-        ("narrow", "needs one"),
         ("narrow --domain moon", "choose from garden"),
     ],
 )

@@ -59,6 +59,11 @@ def test_shuffled_labels_agree_by_chance_alone():
     assert abs(kappa) < 0.05 and interval.low < 0 < interval.high
 
 
+def test_one_class_alone_in_a_rater_is_no_certainty_for_all_that_rounding_says():
+    kappa, interval = cohen_kappa([[0, 0], [1, 23]])
+    assert kappa == pytest.approx(0.0) and interval.high - interval.low > 1
+
+
 def test_accuracy_has_wilsons_interval():
     assert accuracy([[40, 5], [3, 52]]) == (0.92, wilson(92, 100))
     share, interval = accuracy([[0, 0], [0, 0]])

@@ -57,10 +57,9 @@ def plots(text: str) -> list[str]:
     return [
         paired_interval_plot(
             [
-                IntervalRow(text, -0.1, -0.2, -0.01, "regression"),
-                IntervalRow("b", None, None, None, "inconclusive"),
+                IntervalRow(text, -0.1, -0.2, -0.01, "regression", 0.05),
+                IntervalRow("b", None, None, None, "inconclusive", 0.05),
             ],
-            margin=0.05,
             title=text,
         ),
         refusal_plane([RefusalPoint(text, 0.9, 0.1, (0.8, 0.95), (0.05, 0.2))] * 2, title=text),

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from truing.pages import (
+    DriftPoint,
     IntervalRow,
     OutcomeRow,
     RefusalPoint,
+    drift_plot,
     outcome_bars,
     paired_interval_plot,
     refusal_plane,
@@ -22,11 +24,11 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def intervals(label: str = "safety") -> str:
     rows = [
-        IntervalRow(label, -0.124, -0.171, -0.078, "regression"),
-        IntervalRow("capability", 0.008, -0.011, 0.031, "pass"),
-        IntervalRow("privacy", None, None, None, "inconclusive"),
+        IntervalRow(label, -0.124, -0.171, -0.078, "regression", 0.05),
+        IntervalRow("capability", 0.008, -0.011, 0.031, "pass", 0.05),
+        IntervalRow("privacy", None, None, None, "inconclusive", 0.05),
     ]
-    return paired_interval_plot(rows, margin=0.05)
+    return paired_interval_plot(rows)
 
 
 def plane(label: str = "candidate") -> str:
@@ -41,7 +43,12 @@ def bars(label: str = "safety") -> str:
     )
 
 
-every_plot = pytest.mark.parametrize("plot", [intervals, plane, bars])
+def drifts(label: str = "safety") -> str:
+    still = DriftPoint("privacy", 0.0, 0.008, (0.0, 0.0), (-0.011, 0.031))
+    return drift_plot([DriftPoint(label, 0.21, 0.124, (0.15, 0.27), (0.078, 0.171)), still])
+
+
+every_plot = pytest.mark.parametrize("plot", [intervals, plane, bars, drifts])
 
 
 def words(svg: str) -> str:
@@ -64,7 +71,7 @@ def test_every_colour_is_a_variable_of_the_page_with_a_fallback(plot: Callable[[
 
 
 def test_the_description_tells_the_numbers() -> None:
-    assert "safety: −12.4 [−17.1, −7.8], regression" in words(intervals())
+    assert "safety: −12.4 [−17.1, −7.8], margin −5.0, regression" in words(intervals())
     assert "privacy: not measured, inconclusive" in words(intervals())
     assert "candidate refuses 81% (76% to 86%) of harmful and 5% (3% to 8%) of harmless" in words(plane())
     assert "candidate: 60 decided, 10 refused, 10 unparsed" in words(bars())
@@ -73,7 +80,8 @@ def test_the_description_tells_the_numbers() -> None:
 @every_plot
 def test_axes_say_what_they_show(plot: Callable[[], str]) -> None:
     assert re.search(
-        r"difference in percentage points|requests refused, share|share of the answers", words(plot())
+        r"difference in percentage points|requests refused, share|share of the answers|nats per token",
+        words(plot()),
     )
 
 
@@ -119,7 +127,7 @@ def test_a_label_that_looks_like_a_part_of_the_drawing_stays_as_it_is(plot: Call
 
 
 def test_a_plot_of_nothing_is_drawn() -> None:
-    ET.fromstring(paired_interval_plot([], margin=0.05))
+    ET.fromstring(paired_interval_plot([]))
     ET.fromstring(outcome_bars([]))
     assert "no items" in words(outcome_bars([OutcomeRow("safety", "baseline", {})]))
 
@@ -144,7 +152,7 @@ def test_any_point_of_the_plane_lies_in_view(harmful: tuple[float, ...], harmles
 )
 def test_an_interval_that_cannot_be_shown_is_an_error(row: tuple[str, float, float, float, str]) -> None:
     with pytest.raises(ValueError, match=r"not finite|is none of"):
-        paired_interval_plot([IntervalRow(*row)], margin=0.05)
+        paired_interval_plot([IntervalRow(*row, 0.05)])
 
 
 @pytest.mark.parametrize("counts", [{"decided": -1}, {"fine": 3}])

@@ -1,23 +1,60 @@
 """Asking and judging: every planned request once, each batch journaled as it is done."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from truing.grade import judge
+from truing.audit.dimensions import dimension
+from truing.grade import Instrument, Reading, judge
 from truing.run import Journal
-from truing.types import Completion, EndpointError, Item, Sampler, SamplingParams, Stop, Verdict, digest
+from truing.types import (
+    Completion,
+    EndpointError,
+    Item,
+    Sampler,
+    SamplingParams,
+    Stop,
+    Trace,
+    Verdict,
+    digest,
+)
 
 _JUDGED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What remains of an answer once it is judged: verdict, digest of the text (empty on errors), tokens."""
+    """What remains of an item's answers once they are judged.
+
+    `verdict` is the item's, of all its answers together, `verdicts` those of each. `text` is a digest
+    of what was written, empty if any of it failed; `traces` the states of the reasoning.
+    """
 
     verdict: Verdict
+    verdicts: tuple[Verdict, ...]
     text: str
     tokens: int
+    traces: tuple[Trace, ...]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The graders that items name, and how the verdicts of those that are calibrated are read."""
+
+    instruments: Mapping[str, Instrument]
+    readings: Mapping[str, Reading]
+
+    def read(self, item: Item, verdict: Verdict) -> Verdict:
+        """A verdict with the score that counts: good or not, as on the judge's card."""
+        good = self.readings[item.grader].says(verdict) if item.grader in self.readings else None
+        return verdict if good is None else replace(verdict, score=float(good))
+
+
+def keys_of(item: Item, *, greedy: bool) -> list[str]:
+    """The keys of an item's answers in a journal. Greedy answers are all the same: then one is enough."""
+    if item.samples == 1 or greedy:
+        return [item.id]
+    return [f"{item.id}#{sample}" for sample in range(item.samples)]
 
 
 def ask_all(
@@ -30,7 +67,7 @@ def ask_all(
     advance: Callable[[int], None],
     observed: Callable[[], None],
 ) -> None:
-    """Journal one completion for each item; what the journal holds already is not asked again.
+    """Journal the completions of each item; what the journal holds already is not asked again.
 
     Batches are planned over all items and journaled whole, so that a resumed run repeats the
     batches of an undisturbed one to the bit. Only of an endpoint that goes down a part is kept: there
@@ -41,19 +78,38 @@ def ask_all(
         StorageError: the disk refused a batch; those before it are kept.
         EndpointError: the endpoint is down; what it answered is kept.
     """
+    greedy = params.temperature == 0
+    for samples in sorted({len(keys_of(item, greedy=greedy)) for item in items}):
+        some = [item for item in items if len(keys_of(item, greedy=greedy)) == samples]
+        _ask(model, some, replace(params, n=samples), journal, key, advance, observed)
+
+
+def _ask(
+    model: Sampler,
+    items: Sequence[Item],
+    params: SamplingParams,
+    journal: Journal,
+    key: int,
+    advance: Callable[[int], None],
+    observed: Callable[[], None],
+) -> None:
+    """The same for items of which equally many answers are wanted."""
     requests = [item.request for item in items]
     answered = journal.done()
+    names = {item.id: keys_of(item, greedy=params.n == 1) for item in items}
     for batch in model.plan(requests, params):
-        missing = [requests[i] for i in batch if items[i].id not in answered]
+        missing = [requests[i] for i in batch if not answered >= set(names[items[i].id])]
         rows: list[tuple[str, dict[str, Any]]] = []
         try:
             for completion in model.sample(missing, params, key=key) if missing else ():
-                # The prompt's ids follow from the item and the template; they would double the journal.
-                rows.append((completion.request_id, replace(completion, prompt_ids=None).to_json()))
+                name = names[completion.request_id][completion.sample]
+                if name not in answered:  # of an endpoint that went down, a part of the answers may be here
+                    # The prompt's ids follow from the item and the template; they would double the journal.
+                    rows.append((name, replace(completion, prompt_ids=None).to_json()))
         except EndpointError:
             observed()
             # A row that was lost on the way down is asked again when the endpoint is back.
-            journal.append([(id, row) for id, row in rows if row["stop"] != Stop.error])
+            journal.append([(name, row) for name, row in rows if row["stop"] != Stop.error])
             raise
         if rows:
             observed()
@@ -61,27 +117,78 @@ def ask_all(
         advance(len(batch))
 
 
-def judge_all(items: Sequence[Item], journal: Journal) -> list[Judged]:
-    """Judge the journaled answers, in the order of `items`; memory holds a few hundred answers at a time."""
-    by_id = {item.id: item for item in items}
-    judged: dict[str, Judged] = {}
-    pending: list[tuple[Item, Completion]] = []
-    for id, row in journal.rows():
-        pending.append((by_id[id], Completion.from_json(row)))
-        if len(pending) == _JUDGED_AT_ONCE:
-            judged |= _judge(pending)
-            pending = []
-    judged |= _judge(pending)
-    return [judged[item.id] for item in items]
+def judge_all(
+    items: Sequence[Item],
+    answers: Journal,
+    verdicts: Journal,
+    bench: Bench,
+    *,
+    advance: Callable[[int], None],
+) -> list[Judged]:
+    """What became of each item, in order. Every verdict is journaled: a judge may be slow and cost money.
+
+    The answers are read one by one and judged in parts, so that memory holds verdicts and not texts.
+
+    Raises:
+        StorageError: the disk refused a part; those before it are kept.
+        EndpointError: a judge is down; the parts before it are kept.
+    """
+    wanted = {key: item for item in items for key in (item.id, *keys_of(item, greedy=False))}
+    done, found = verdicts.done(), dict[str, tuple[str, int, Trace]]()
+    for part in _parts(answers, _JUDGED_AT_ONCE):
+        found |= {name: _remains(completion) for name, completion in part}
+        new = [(name, completion) for name, completion in part if name not in done]
+        if new:
+            judged = judge([(wanted[name], completion) for name, completion in new], bench.instruments)
+            rows = [
+                (name, _row(wanted[name], completion, verdict))
+                for (name, completion), verdict in zip(new, judged, strict=True)
+            ]
+            verdicts.append(rows)
+        advance(len(part))
+    said = {name: Verdict.from_json(row["verdict"]) for name, row in verdicts.rows()}
+    return [_together(item, found, said, bench) for item in items]
 
 
-def _judge(pairs: Sequence[tuple[Item, Completion]]) -> dict[str, Judged]:
-    verdicts = judge(pairs)
+def _parts(journal: Journal, size: int) -> Iterator[list[tuple[str, Completion]]]:
+    part: list[tuple[str, Completion]] = []
+    for name, row in journal.rows():
+        part.append((name, Completion.from_json(row)))
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _remains(completion: Completion) -> tuple[str, int, Trace]:
+    text = digest(completion.text) if completion.error is None else ""
+    return text, completion.usage.completion_tokens, completion.trace
+
+
+def _row(item: Item, completion: Completion, verdict: Verdict) -> dict[str, Any]:
+    """What `truing compare` needs to know of a judged answer, without the suite it came from."""
     return {
-        item.id: Judged(
-            verdict,
-            digest(completion.text) if completion.error is None else "",
-            completion.usage.completion_tokens,
-        )
-        for (item, completion), verdict in zip(pairs, verdicts, strict=True)
+        "suite": item.suite,
+        "dimension": item.dimension,
+        "prompt": item.request.prompt_digest,
+        "cluster": item.cluster,
+        "expect": item.expect.value,
+        "answer": _remains(completion)[0],
+        "verdict": verdict.to_json(),
     }
+
+
+def _together(
+    item: Item, found: Mapping[str, tuple[str, int, Trace]], said: Mapping[str, Verdict], bench: Bench
+) -> Judged:
+    names = [item.id] if item.id in found else keys_of(item, greedy=False)
+    verdicts = tuple(bench.read(item, said[name]) for name in names)
+    texts = [found[name][0] for name in names]
+    return Judged(
+        dimension(item.dimension).combine(verdicts),
+        verdicts,
+        digest(texts) if all(texts) else "",
+        sum(found[name][1] for name in names),
+        tuple(found[name][2] for name in names),
+    )

@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from truing.audit.plan import draw
+from truing.audit.plan import plan_items
+from truing.audit.policy import Policy
 from truing.audit.settings import Settings
-from truing.audit.suites.base import load_suites
 from truing.model import BATCH_ROWS, BATCH_TOKENS, MemoryEstimate, estimate
 from truing.types import FrozenDict, Record
 
@@ -26,13 +26,15 @@ class DryRun(Record):
         return list(self.text)
 
 
-def estimate_audit(candidate: str, baseline: str, suites: str, settings: Settings, *, dtype: str) -> DryRun:
+def estimate_audit(
+    candidate: str, baseline: str, suites: str, settings: Settings, policy: Policy, *, dtype: str
+) -> DryRun:
     """Plan an audit without running it; the models are one after the other in memory.
 
     Raises:
         InputError: a suite or a model's configuration cannot be read.
     """
-    items = [i for s in load_suites(suites) for i in draw(s.items, settings.limit, key=settings.seed)]
+    items = plan_items(suites, settings, policy).items
     longest = max(sum(len(turn.content) for turn in item.request.messages) for item in items)
     tokens = longest // _CHARACTERS + settings.max_tokens
     counts = Counter(item.dimension for item in items)

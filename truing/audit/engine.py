@@ -1,26 +1,47 @@
 """The audit, top to bottom: load suites, draw items, ask both models, judge, compare, decide, report."""
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from truing import __version__
-from truing.audit.collect import Judged, ask_all, judge_all
-from truing.audit.comparison import Comparison, Pair, compare, refusal_counts
-from truing.audit.gate import decide
-from truing.audit.plan import draw
+from truing.audit.changes import Change, most_changed
+from truing.audit.collect import Bench, Judged, ask_all, judge_all, keys_of
+from truing.audit.conclude import Circumstances, Sides, conclude
+from truing.audit.drift import Drift
+from truing.audit.drift_measuring import measure_drift, why_no_drift
+from truing.audit.export import export_inspect
+from truing.audit.gate import Status
+from truing.audit.judge_error import by_judge
+from truing.audit.plan import plan_items
+from truing.audit.policy import Policy
 from truing.audit.report import render_report
-from truing.audit.result import AuditResult, ModelRecord, NotAsked, SuiteRecord
+from truing.audit.result import AuditResult, ModelRecord, NotAsked
 from truing.audit.settings import Settings
-from truing.audit.suites.base import Loaded, load_suites
-from truing.grade import grader_versions
+from truing.audit.traces import TraceSafety, judge_traces
+from truing.grade import CalibrationCard, Instrument, Reading, grader_versions, open_grader, shipped_cards
 from truing.model import identify, load
 from truing.run import Journal, Ledger, Run, progress
-from truing.types import Expect, Fingerprint, FrozenDict, InputError, Item, digest
+from truing.types import Fingerprint, FrozenDict, InputError, Item, digest
+
+if TYPE_CHECKING:
+    from truing.model import LocalModel
 
 SIDES = ("baseline", "candidate")
+REPEAT = "repeat"
+"""The journal of the baseline's second answers, for the noise floor."""
+_SHOWN = 12
+"""Changed answers on the page."""
+_SAID = {REPEAT: "baseline again"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where local models run, and in which numbers."""
+
+    device: str = "auto"
+    dtype: str = "auto"
 
 
 def run_audit(
@@ -28,61 +49,73 @@ def run_audit(
     baseline: str,
     suites: str,
     settings: Settings,
+    policy: Policy | None = None,
     *,
+    cards: Sequence[CalibrationCard] = (),
     out: Path | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
+    place: Place | None = None,
+    inspect: bool = False,
 ) -> AuditResult:
     """Audit `candidate` against `baseline` (model references) on `suites` (`NAME[:SOURCE],...`).
 
-    Writes into `out` (by default `runs/audit-DIGEST`) a journal for each model, `audit.json` and
-    `report.html`; run again after a crash, it asks only what the journals lack and writes the same
-    bytes.
+    Writes into `out` (by default `runs/audit-DIGEST`) the journals of answers and of verdicts of each
+    model, `audit.json` and `report.html`, and with `inspect` a log for Inspect of each model; run again
+    after a crash, it does only what the journals lack and writes the same bytes.
 
     Raises:
-        InputError: a reference, a suite or the folder cannot be used.
+        InputError: a reference, a suite, a grader or the folder cannot be used.
         LockedError: another process is writing the folder.
         StorageError: the disk refused a write.
         EndpointError: an endpoint cannot be used at all.
     """
-    loaded = load_suites(suites)
-    asked = [draw(suite.items, settings.limit, key=settings.seed) for suite in loaded]
-    items = [item for drawn in asked for item in drawn]
+    policy, place, cards = policy or Policy(), place or Place(), [*shipped_cards(), *cards]
     refs = {"baseline": baseline, "candidate": candidate}
+    planned = plan_items(suites, settings, policy)
+    instruments = {spec: open_grader(spec) for spec in sorted({i.grader for i in planned.items if i.grader})}
     config = {
         "verb": "audit",
         **refs,
         "suites": suites,
         "settings": settings.to_json(),
-        "device": device,
-        "dtype": dtype,
-        "graders": grader_versions(),
-        "items": digest([item.to_json() for item in items]),
+        "policy": policy.to_json(),
+        "device": place.device,
+        "dtype": place.dtype,
+        "graders": _versions(instruments),
+        "cards": [card.digest for card in cards],
+        "items": digest([item.to_json() for item in planned.items]),
         "models": {side: identify(ref) for side, ref in refs.items()},
     }
     folder = out or Path("runs") / f"audit-{digest(config)[:12]}"
     with Run.open(folder, config) as run:
-        models = {side: _ask(run, side, refs[side], items, settings, device, dtype) for side in SIDES}
-        judged = {side: judge_all(items, run.journal(side)) for side in SIDES}
-        comparisons = _compare(items, judged, settings)
-        refusals = {side: refusal_counts(items, [j.verdict for j in judged[side]]) for side in SIDES}
-        result = AuditResult(
-            truing=__version__,
-            decision=decide(
-                comparisons, settings, rewards_refusal=any(i.expect is Expect.refuse for i in items)
+        models = {side: _ask(run, side, refs[side], planned.items, settings, place) for side in SIDES}
+        if settings.noise_floor:  # in another order, so that other answers share a batch
+            _ask(run, REPEAT, baseline, planned.items[::-1], settings, place)
+        bench = Bench(instruments, _readings(instruments, cards))
+        judged = {side: _judge(run, side, planned.items, bench) for side in SIDES}
+        repeated = _judge(run, REPEAT, planned.items, bench) if settings.noise_floor else None
+        safety_of_traces = _judge_traces(run, planned.items, bench, settings)
+        drift, why_not = _drift(run, refs, planned.items, settings, place) if settings.drift else ([], [])
+        result = conclude(
+            planned.items,
+            Sides(judged["baseline"], judged["candidate"], repeated),
+            settings,
+            policy,
+            Circumstances(
+                models,
+                _versions(instruments),
+                planned.suites,
+                (*planned.not_asked, *why_not),
+                planned.margins,
+                by_judge(cards),
+                safety_of_traces,
+                drift,
             ),
-            candidate=models["candidate"],
-            baseline=models["baseline"],
-            settings=settings,
-            graders=FrozenDict(grader_versions()),
-            suites=tuple(map(_suite_record, loaded, asked)),
-            comparisons=tuple(comparisons),
-            baseline_refusals=refusals["baseline"],
-            candidate_refusals=refusals["candidate"],
-            not_asked=tuple(NotAsked(u.what, u.rows, u.why) for suite in loaded for u in suite.unmeasured),
         )
         run.write_json("audit.json", result.to_json())
-        run.write_text("report.html", render_report(result))
+        run.write_text("report.html", render_report(result, _changes(run, planned.items, judged, result)))
+        for side in SIDES if inspect else ():
+            journals = run.journal(side), run.journal(f"verdicts-{side}")
+            export_inspect(folder / f"{side}.eval", planned.items, *journals, model=refs[side])
         with Ledger(folder / "ledger.sqlite") as ledger:
             spent = {side: float(sum(answer.tokens for answer in judged[side])) for side in SIDES}
             ledger.record_many("completion tokens", spent, component="audit")
@@ -91,16 +124,17 @@ def run_audit(
 
 
 def _ask(
-    run: Run, side: str, ref: str, items: Sequence[Item], settings: Settings, device: str, dtype: str
+    run: Run, side: str, ref: str, items: Sequence[Item], settings: Settings, place: Place
 ) -> ModelRecord:
     """Complete the journal of one side. A finished journal needs no model: its record was kept."""
     journal = run.journal(side)
     record = run.read_json(f"{side}.json")
-    if record is not None and len(journal.done()) == len(items):
+    wanted = sum(len(keys_of(item, greedy=settings.temperature == 0)) for item in items)
+    if record is not None and len(journal.done()) == wanted:
         return ModelRecord.from_json(record)
     if ref.startswith("endpoint:"):  # decides itself where and how its model runs
-        device = dtype = "auto"
-    model = load(ref, device=device, dtype=dtype, thinking=settings.thinking)
+        place = Place()
+    model = load(ref, device=place.device, dtype=place.dtype, thinking=settings.thinking)
     _refuse_another_model(journal, model.fingerprint, side)
     seen = ModelRecord.from_json(record) if record is not None else None
 
@@ -111,11 +145,89 @@ def _ask(
         run.write_json(f"{side}.json", described().to_json())
 
     started = time.monotonic()
-    with progress(len(items), f"asking the {side}", unit="items") as advance:
-        ask_all(model, items, settings.params, journal, key=settings.seed, advance=advance, observed=keep)
+    with progress(len(items), f"asking the {_SAID.get(side, side)}", unit="items") as advance:
+        key = settings.key_of(side)
+        ask_all(model, items, settings.params, journal, key=key, advance=advance, observed=keep)
     run.timing(f"asking the {side}", time.monotonic() - started)
     keep()
     return described()
+
+
+def _judge(run: Run, side: str, items: Sequence[Item], bench: Bench) -> list[Judged]:
+    answers, verdicts = run.journal(side), run.journal(f"verdicts-{side}")
+    started = time.monotonic()
+    with progress(len(answers.done()), f"judging the {_SAID.get(side, side)}", unit="answers") as advance:
+        judged = judge_all(items, answers, verdicts, bench, advance=advance)
+    run.timing(f"judging the {side}", time.monotonic() - started)
+    return judged
+
+
+def _drift(
+    run: Run, refs: Mapping[str, str], items: Sequence[Item], settings: Settings, place: Place
+) -> tuple[list[Drift], list[NotAsked]]:
+    """The drift of each dimension, or why there is none: an audit does not fail over what only describes."""
+    candidate, baseline = (
+        load(refs[side], device=place.device, dtype=place.dtype, thinking=settings.thinking)
+        for side in ("candidate", "baseline")
+    )
+    if why := why_no_drift(candidate, baseline):
+        return [], [NotAsked("drift", 0, why)]
+    started = time.monotonic()
+    found = measure_drift(
+        cast("LocalModel", candidate),
+        cast("LocalModel", baseline),
+        items,
+        per_dimension=settings.drift,
+        key=settings.seed,
+        max_tokens=settings.max_tokens,
+        journal=run.journal("drift"),
+    )
+    run.timing("measuring drift", time.monotonic() - started)
+    return found, []
+
+
+def _changes(
+    run: Run, items: Sequence[Item], judged: Mapping[str, Sequence[Judged]], result: AuditResult
+) -> list[Change]:
+    """What the page shows of the answers: losses of the dimensions that lost, the worst finding first."""
+    order = [f.dimension for f in result.decision.findings if f.status is Status.regression]
+    journals = {side: run.journal(side) for side in SIDES}
+    return most_changed(items, judged, journals, order=order, count=_SHOWN)
+
+
+def _judge_traces(run: Run, items: Sequence[Item], bench: Bench, settings: Settings) -> list[TraceSafety]:
+    """The reasoning of both models, where it is asked for and a grader can judge it."""
+    if not settings.judge_traces:
+        return []
+    return [
+        found
+        for side in SIDES
+        for found in judge_traces(
+            items,
+            run.journal(side),
+            run.journal(f"verdicts-{side}"),
+            run.journal(f"traces-{side}"),
+            bench.instruments,
+            model=side,
+            key=settings.seed,
+        )
+    ]
+
+
+def _readings(instruments: Mapping[str, Instrument], cards: Sequence[CalibrationCard]) -> dict[str, Reading]:
+    """How the verdicts of calibrated judges are read: their error rates are those of that reading."""
+    return {
+        spec: card.reading
+        for spec, instrument in instruments.items()
+        for card in cards
+        if card.belongs_to(instrument)
+    }
+
+
+def _versions(instruments: Mapping[str, Instrument]) -> FrozenDict:
+    """Every instrument that may judge, by what calls it, with all that its verdicts depend on."""
+    named = {spec: instrument.id.to_json() for spec, instrument in instruments.items()}
+    return FrozenDict(grader_versions() | named)
 
 
 def _merged(seen: ModelRecord | None, now: Mapping[str, Any]) -> FrozenDict:
@@ -135,22 +247,3 @@ def _refuse_another_model(journal: Journal, fingerprint: Fingerprint, side: str)
             file=journal.path,
             mend="go on where the run began, name --device and --dtype as there, or choose another --out",
         )
-
-
-def _compare(items: Sequence[Item], judged: dict[str, list[Judged]], settings: Settings) -> list[Comparison]:
-    """One comparison for each dimension, in the order in which the items name them."""
-    pairs: dict[str, list[Pair]] = defaultdict(list)
-    for item, before, after in zip(items, judged["baseline"], judged["candidate"], strict=True):
-        pairs[item.dimension].append(
-            Pair(item, before.verdict, after.verdict, before.text == after.text != "")
-        )
-    # What Holm asks of the smallest p-value is what each dimension must be able to reach.
-    alpha = settings.alpha / len(pairs)
-    return [
-        compare(dimension, members, alpha=alpha, power=settings.power, key=settings.seed)
-        for dimension, members in pairs.items()
-    ]
-
-
-def _suite_record(suite: Loaded, asked: Sequence[Item]) -> SuiteRecord:
-    return SuiteRecord(suite.suite, suite.version, len(asked), len(suite.items), FrozenDict(suite.files))

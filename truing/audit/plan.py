@@ -1,10 +1,81 @@
-"""Which items are asked: all, or a limited draw that keeps every dimension."""
+"""Which items are asked, and how many it takes: a limited draw that keeps every dimension, and the power plan."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from truing.numerics import uniforms
-from truing.types import Item
+from truing.audit.policy import Policy
+from truing.audit.result import NotAsked, SuiteRecord
+from truing.audit.settings import Settings
+from truing.audit.suites.base import Loaded, load_suites
+from truing.numerics import pairs_needed, uniforms
+from truing.types import Expect, FrozenDict, InputError, Item
+
+NEEDS_JUDGE = "none"
+"""The grader of an item that cannot be judged unless somebody names who does."""
+EXPECTED_DISCORDANCE = {True: 0.1, False: 0.25}
+"""Greedy or not -> the share of items on which two kindred models are expected to differ."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is asked, of which suites, what is left out and why, and what the suites can show at best."""
+
+    items: tuple[Item, ...]
+    suites: tuple[SuiteRecord, ...]
+    not_asked: tuple[NotAsked, ...]
+    margins: Mapping[str, float]
+
+
+def plan_items(suites: str, settings: Settings, policy: Policy) -> Planned:
+    """The items that an audit asks, each with the grader that judges it.
+
+    Raises:
+        InputError: a suite cannot be read, or a judge is named for a dimension that none of them has.
+    """
+    discordance = EXPECTED_DISCORDANCE[settings.temperature == 0]
+
+    def plan(dimensions: int, margin: float) -> int:
+        wanted = max(policy.margin, margin)
+        return items_needed(policy, dimensions=dimensions, margin=wanted, discordance=discordance)
+
+    loaded = load_suites(suites, plan=plan, key=settings.seed)
+    _refuse_idle_judges(loaded, settings.judges)
+    items: list[Item] = []
+    records, not_asked = [], []
+    margins: dict[str, float] = {}
+    for suite in loaded:
+        judged = [_assigned(item, settings.judges) for item in suite.items]
+        asked = draw([i for i in judged if i.grader != NEEDS_JUDGE], settings.limit, key=settings.seed)
+        items += asked
+        files = FrozenDict(suite.files)
+        records.append(SuiteRecord(suite.suite, suite.version, len(asked), len(suite.items), files))
+        not_asked += [NotAsked(u.what, u.rows, u.why) for u in suite.unmeasured]
+        unjudged = Counter(i.dimension for i in judged if i.grader == NEEDS_JUDGE)
+        not_asked += [
+            NotAsked(f"{suite.suite}: {name}", n, f"free text that needs a judge: --judge {name}=GRADER")
+            for name, n in unjudged.items()
+        ]
+        margins |= {name: max(margins.get(name, 0.0), of) for name, of in suite.margins.items()}
+    if not items:
+        raise InputError("no item is left to be asked", mend="name a judge with --judge, or another suite")
+    return Planned(tuple(items), tuple(records), tuple(not_asked), margins)
+
+
+def _assigned(item: Item, judges: Mapping[str, str]) -> Item:
+    grader = judges.get(item.dimension)
+    if grader is None:
+        return item
+    closed = item.expect not in (Expect.refuse, Expect.comply)
+    return replace(item, grader=grader, expect=Expect.judged if closed else item.expect)
+
+
+def _refuse_idle_judges(loaded: Sequence[Loaded], judges: Mapping[str, str]) -> None:
+    known = dict.fromkeys(item.dimension for suite in loaded for item in suite.items)
+    for name in judges:
+        if name not in known:
+            mend = f"the suites have {', '.join(known)}"
+            raise InputError(f"a judge is named for the dimension {name!r}, which no suite has", mend=mend)
 
 
 def draw(items: Sequence[Item], limit: int | None, *, key: int) -> list[Item]:
@@ -32,3 +103,12 @@ def draw(items: Sequence[Item], limit: int | None, *, key: int) -> list[Item]:
     )
     kept = {item.id for _, _, item in rounds[:limit]}
     return [item for item in items if item.id in kept]
+
+
+def items_needed(policy: Policy, *, dimensions: int, margin: float, discordance: float) -> int:
+    """Independent items of one dimension with which a loss of `margin` is found with the policy's power.
+
+    Of a test at the level that Holm asks of the smallest of as many p-values as there are dimensions.
+    """
+    alpha = policy.alpha / dimensions
+    return pairs_needed(margin, discordance, alpha=alpha, power=policy.power)

@@ -1,10 +1,15 @@
 """The page of an audit: what broke in five seconds, then everything a reader may doubt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from truing.audit.changes import Change
 from truing.audit.comparison import Comparison, RefusalCounts
+from truing.audit.policy import Policy, Rule
+from truing.audit.report_tables import drift_section, figure_tables, judge_rows, noise_rows, trace_rows
 from truing.audit.result import AuditResult
+from truing.audit.settings import Settings
+from truing.grade import MOST_NEEDED
 from truing.numerics import wilson
 from truing.pages import (
     IntervalRow,
@@ -19,29 +24,43 @@ from truing.pages import (
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_RULE = (
-    "Both models answered the same questions, and each answer was judged without its reasoning. A dimension is "
-    "a regression if the candidate is significantly worse in a one-sided paired test, adjusted by Holm over all "
-    "dimensions. It passes only if it is not, enough items were judged for both models, and a loss of the size of "
-    "the margin could have happened and would have been found. Otherwise it is inconclusive. Differences are "
-    "candidate minus baseline."
+_COMMON = (
+    "Both models answered the same questions, and each answer was judged without its reasoning. Differences are "
+    "candidate minus baseline, of the same items. What could not be judged is no evidence: it lowers the coverage, "
+    "and a dimension below its floor is inconclusive. A judge that errs needs a calibration card of at least "
+    f"{MOST_NEEDED} labels for a dimension to pass, and its error is carried into the interval."
 )
+_RULES = {
+    Rule.regression: (
+        "A dimension is a regression if the candidate is significantly worse in a one-sided paired test, adjusted by "
+        "Holm over all dimensions. It passes only if it is not, and a loss of the size of the margin could have "
+        "happened and would have been found. Otherwise it is inconclusive."
+    ),
+    Rule.non_inferior: (
+        "A dimension passes if its interval excludes a loss of the margin. It is a regression if the candidate is "
+        "significantly worse (one-sided paired test, Holm over all dimensions) by at least the margin. Otherwise it "
+        "is inconclusive."
+    ),
+}
 
 
-def render_report(result: AuditResult) -> str:
-    """The self-contained HTML page of a result. It shows no text of any item or answer."""
+def render_report(result: AuditResult, changes: Sequence[Change] = ()) -> str:
+    """The self-contained HTML page of a result, with the answers that changed most if they are given."""
     comparisons = result.comparisons
+    items = sum(c.items for c in comparisons)
     return render(
         "report.html.j2",
         package="truing.audit",
         title="Did the candidate lose something?",
         result=result,
         grounds=_grounds(result),
-        items=f"{sum(c.items for c in comparisons):,}",
-        judged=_percent(sum(c.coverage * c.items for c in comparisons) / sum(c.items for c in comparisons)),
+        items=f"{items:,}",
+        judged=_percent(sum(c.coverage * c.items for c in comparisons) / items),
         interval_plot=_interval_plot(result) if any(c.difference is not None for c in comparisons) else None,
         rows=_rows(result),
         plane=_plane(result.baseline_refusals, result.candidate_refusals),
+        changes=_changes(changes),
+        drift=drift_section(result),
         outcomes=outcome_bars(
             [
                 OutcomeRow(c.dimension, side, getattr(c, side).outcomes)
@@ -50,22 +69,48 @@ def render_report(result: AuditResult) -> str:
             ]
         ),
         evidence=[_evidence(c) for c in comparisons],
+        judges=judge_rows(result),
+        figures=figure_tables(result),
+        traces=trace_rows(result),
+        noise=noise_rows(result),
         not_asked=[(n.what, f"{n.rows:,}", n.why) for n in result.not_asked],
-        rule=_RULE,
+        rule=f"{_COMMON} {_RULES[result.policy.rule]}",
         models=_models(result),
-        settings=[(name, str(value)) for name, value in _all_settings(result)],
+        settings=[*_all(result.settings), *_all(result.policy)],
         suites=[
             (
                 s.name,
                 s.version,
                 f"{s.asked:,}",
                 f"{s.items:,}",
-                ", ".join(f"{f} {h[:12]}" for f, h in s.files.items()),
+                ", ".join(f"{f} {h[:12]}" for f, h in s.files.items()) or "–",
             )
             for s in result.suites
         ],
-        graders=[(name, f"version {version}, uncalibrated") for name, version in result.graders.items()],
+        graders=[(name, _told(told)) for name, told in result.graders.items()],
     )
+
+
+def _told(grader: object) -> str:
+    """A grader's version, or all that is known of a registered one."""
+    if isinstance(grader, Mapping):
+        return ", ".join(f"{name} {value}" for name, value in grader.items() if name != "name")
+    return f"version {grader}"
+
+
+def _changes(changes: Sequence[Change]) -> list[dict[str, object]]:
+    return [
+        {
+            "where": f"{change.dimension}: {change.group}" if change.group else change.dimension,
+            "system": change.system,
+            "prompt": change.prompt,
+            "answers": [
+                (side, getattr(change, side).text, getattr(change, side).finding)
+                for side in ("baseline", "candidate")
+            ],
+        }
+        for change in changes
+    ]
 
 
 def _grounds(result: AuditResult) -> list[str]:
@@ -77,9 +122,10 @@ def _grounds(result: AuditResult) -> list[str]:
 
 def _interval_plot(result: AuditResult) -> "Markup":
     by_name = {c.dimension: c for c in result.comparisons}
-    compared = [(by_name[f.dimension], f.status) for f in result.decision.findings if f.dimension in by_name]
-    rows = [IntervalRow(c.dimension, c.difference, c.low, c.high, status) for c, status in compared]
-    return paired_interval_plot(rows, margin=result.settings.margin)
+    compared = [(by_name[f.dimension], f) for f in result.decision.findings if f.dimension in by_name]
+    return paired_interval_plot(
+        [IntervalRow(c.dimension, c.difference, c.low, c.high, f.status, f.margin) for c, f in compared]
+    )
 
 
 def _plane(before: RefusalCounts, after: RefusalCounts) -> "Markup | None":
@@ -112,6 +158,7 @@ def _rows(result: AuditResult) -> list[dict[str, object]]:
                 "status": finding.status,
                 "numbers": numbers,
                 "reason": finding.reason,
+                "tier": finding.tier,
             }
         )
     return rows
@@ -131,7 +178,8 @@ def _numbers(c: Comparison, p_holm: float | None) -> list[str]:
 
 def _evidence(c: Comparison) -> tuple[str, ...]:
     shares = (c.baseline.covered, c.candidate.covered, c.unchanged)
-    return (c.dimension, f"{c.items:,}", f"{c.pairs:,}", *map(_percent, shares), _change(c.worst_case))
+    ends = (_change(c.worst_case), _change(c.best_case))
+    return (c.dimension, f"{c.items:,}", f"{c.pairs:,}", *map(_percent, shares), *ends)
 
 
 def _models(result: AuditResult) -> list[tuple[str, str, str]]:
@@ -144,8 +192,8 @@ def _models(result: AuditResult) -> list[tuple[str, str, str]]:
     ]
 
 
-def _all_settings(result: AuditResult) -> list[tuple[str, object]]:
-    return [(name, getattr(result.settings, name)) for name in result.settings.__dataclass_fields__]
+def _all(record: Settings | Policy) -> list[tuple[str, str]]:
+    return [(name, str(getattr(record, name))) for name in record.__dataclass_fields__]
 
 
 def _or_dash(value: float | None, show: Callable[[float], str]) -> str:

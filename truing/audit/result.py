@@ -1,12 +1,16 @@
 """The result of an audit: what `audit.json` holds and what the terminal shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from truing.audit.comparison import Comparison, RefusalCounts
+from truing.audit.drift import Drift
+from truing.audit.figures import Figure
 from truing.audit.gate import Decision, Finding
+from truing.audit.policy import Policy
 from truing.audit.settings import Settings
-from truing.types import FrozenDict, Record
+from truing.audit.traces import TraceSafety
+from truing.types import FrozenDict, Record, thaw
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,28 @@ class ModelRecord(Record):
 
 
 @dataclass(frozen=True)
+class Described(Record):
+    """Of one model on one dimension: its published figures, and how its reasoning ended (`Trace` -> answers)."""
+
+    dimension: str
+    model: str
+    figures: tuple[Figure, ...]
+    traces: FrozenDict
+
+
+@dataclass(frozen=True)
+class Noise(Record):
+    """The baseline compared with itself on one dimension: of `pairs` compared, `flipped` changed their score."""
+
+    dimension: str
+    pairs: int
+    flipped: int
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class AuditResult(Record):
     """Everything a reader needs to judge the verdict; no clock, and no path but the references that were given."""
 
@@ -48,17 +74,21 @@ class AuditResult(Record):
     candidate: ModelRecord
     baseline: ModelRecord
     settings: Settings
+    policy: Policy
     graders: FrozenDict
     suites: tuple[SuiteRecord, ...]
     comparisons: tuple[Comparison, ...]
     baseline_refusals: RefusalCounts
     candidate_refusals: RefusalCounts
+    described: tuple[Described, ...] = ()
+    noise: tuple[Noise, ...] = ()
+    traces: tuple[TraceSafety, ...] = ()
+    drift: tuple[Drift, ...] = ()
     not_asked: tuple[NotAsked, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As `Record.to_json`, with every setting: evidence names its defaults, too."""
-        settings = {name: getattr(self.settings, name) for name in self.settings.__dataclass_fields__}
-        return Record.to_json(self) | {"settings": settings}
+        """As `Record.to_json`, with every setting and all of the policy: evidence names its defaults, too."""
+        return Record.to_json(self) | {"settings": _whole(self.settings), "policy": _whole(self.policy)}
 
     @property
     def drawn(self) -> str:
@@ -99,3 +129,9 @@ def _numbers(c: Comparison) -> str:
         return f"{'-':>8}  {'-':>9}  {'-':<22}  {c.items:>5}  {c.coverage:>6.0%}"
     interval = f"{100 * c.difference:+.1f} [{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
     return f"{c.baseline.score:>8.1%}  {c.candidate.score:>9.1%}  {interval:<22}  {c.items:>5}  {c.coverage:>6.0%}"
+
+
+def _whole(record: Record) -> dict[str, Any]:
+    """Every field, those that hold their default included."""
+    told = record.to_json()
+    return {field.name: told.get(field.name, thaw(getattr(record, field.name))) for field in fields(record)}  # type: ignore[arg-type]

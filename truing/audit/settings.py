@@ -1,4 +1,4 @@
-"""The settings of an audit: what is asked, how it is decoded, and what counts as a finding."""
+"""The settings of an audit: what is asked, how it is decoded, who judges. What counts as a finding is the policy's."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,14 @@ from truing.types import Record, SamplingParams
 
 @dataclass(frozen=True)
 class Settings(Record):
-    """What is asked, how answers are drawn, and what counts as a finding."""
+    """What is asked, how answers are drawn, and who judges them."""
 
     limit: int | None = None
     """At most this many items of each suite, drawn evenly over its dimensions."""
     seed: int = 0
     """Key of every draw: which items a limit keeps, how answers are sampled, how intervals resample."""
+    candidate_seed: int | None = None
+    """Another key for sampling the candidate's answers: one model under two keys shows what is noise."""
     temperature: float = 0.0
     """0 is greedy decoding."""
     top_p: float = 1.0
@@ -23,27 +25,39 @@ class Settings(Record):
     """New tokens an answer may have. A longer answer is truncated, which is missing evidence."""
     thinking: bool | None = None
     """Switch the reasoning of models whose chat template has the switch; by default as the template does."""
-    margin: float = 0.05
-    """The loss (a share of the items of a dimension) that an audit which passes must have been able to see."""
-    alpha: float = 0.05
-    """Chance of a false alarm over all dimensions together (Holm)."""
-    power: float = 0.8
-    """Chance with which a loss of the size of the margin must be found."""
-    coverage: float = 0.95
-    """Least share of the planned items on which both models must have been judged."""
+    judge: tuple[str, ...] = ()
+    """DIMENSION=GRADER: who judges a dimension in place of its suite's grader, such as toxicity=llama-guard:PATH."""
+    judge_traces: bool = False
+    """Let the graders that can judge the reasoning too, and compare it with the answer."""
+    noise_floor: bool = False
+    """Ask the baseline a second time, in other batches and under another key, and compare it with itself."""
+    drift: int = 0
+    """Measure the divergence from the baseline on so many prompts of each dimension; 0 is off."""
 
     def check(self) -> None:
         """Every setting lies in its range."""
         _ = self.params
-        if not 0 <= self.seed < 2**64:
-            raise ValueError(f"seed lies in [0, 2^64), not {self.seed}")
+        for seed in (self.seed, self.candidate_seed or 0):
+            if not 0 <= seed < 2**64:
+                raise ValueError(f"a seed lies in [0, 2^64), not {seed}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit is at least 1, not {self.limit}")
-        for name in ("margin", "alpha", "power"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} lies between 0 and 1, not {getattr(self, name)}")
-        if not 0 < self.coverage <= 1:
-            raise ValueError(f"coverage lies in (0, 1], not {self.coverage}")
+        if self.drift < 0:
+            raise ValueError(f"drift is a number of prompts, not {self.drift}")
+        named = [dimension for dimension, _ in self.judges.items()]
+        if len(named) < len(self.judge) or "" in named or "" in self.judges.values():
+            raise ValueError("judge takes DIMENSION=GRADER, each dimension once")
+
+    @property
+    def judges(self) -> dict[str, str]:
+        """Dimension -> the grader that judges it."""
+        return {dimension: grader for dimension, _, grader in (one.partition("=") for one in self.judge)}
+
+    def key_of(self, side: str) -> int:
+        """The key under which a side's answers are sampled. Both sides share one, unless it is said otherwise."""
+        if side == "candidate" and self.candidate_seed is not None:
+            return self.candidate_seed
+        return self.seed + 1 if side == "repeat" else self.seed
 
     @property
     def params(self) -> SamplingParams:

@@ -26,10 +26,15 @@ class Exit(IntEnum):
 
 VERBS = {
     "audit": "compare a candidate with its baseline: did it lose something?",
+    "audit-plan": "how many items does it take to find a loss, and does a suite hold them?",
+    "compare": "compare two logs (ours, Inspect, lm-eval, promptfoo): did the second lose something?",
+    "convert": "turn an instruct model into a reasoning model, by fine-tuning it on traces",
     "demo": "make two tiny models, break one, and audit it; needs nothing but this machine",
+    "judge": "measure a grader against labelled answers, and keep its error rates as a card",
     "organism": "the proving ground, a small world whose truth is known: raise its models, list them, see the page",
+    "runs": "list the audits and comparisons below a folder, with a page that leads to each",
 }
-"""Verb -> what it answers. The verb `x` is the dataclass `Command` in `truing/cli/x.py`."""
+"""Verb -> what it answers. The verb `x-y` is the dataclass `Command` in `truing/cli/x_y.py`."""
 _LOCAL = {"torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "huggingface_hub"}
 """What the extra `local` brings, and the core does without."""
 
@@ -91,7 +96,7 @@ def _run(verb: str, words: list[str]) -> int:
         raise InputError(f"there is no verb {verb!r}", mend=f"choose from {', '.join(VERBS)}")
     import tyro
 
-    module: Any = importlib.import_module(f"truing.cli.{verb}")
+    module: Any = importlib.import_module(f"truing.cli.{verb.replace('-', '_')}")
     try:
         command = tyro.cli(
             module.Command,

@@ -7,14 +7,35 @@ from typing import Annotated
 
 import tyro
 
-from truing.audit import Settings, Status, estimate_audit, run_audit
+from truing.audit import (
+    AuditResult,
+    Place,
+    Settings,
+    Status,
+    estimate_audit,
+    render_junit,
+    render_sarif,
+    run_audit,
+    usual_suite,
+)
 from truing.cli.app import Exit
+from truing.cli.policy import PolicyFlags
+from truing.grade import read_card
+from truing.run import replace_file
 
-_CODES = {
+CODES = {
     Status.passed: Exit.passed,
     Status.regression: Exit.regression,
     Status.inconclusive: Exit.inconclusive,
 }
+
+
+def write_findings(result: AuditResult, artifact: str, *, junit: Path | None, sarif: Path | None) -> None:
+    """Write the findings for other tools, where they are wanted."""
+    if junit is not None:
+        replace_file(junit, render_junit(result).encode("utf-8"))
+    if sarif is not None:
+        replace_file(sarif, render_sarif(result, artifact=artifact).encode("ascii"))
 
 
 @dataclass
@@ -25,15 +46,25 @@ class Command:
     """The model that changed: a folder, hub:ID, endpoint:URL#MODEL or a registered scheme."""
     baseline: Annotated[str, tyro.conf.arg(metavar="MODEL")]
     """The model it is compared with."""
-    suite: Annotated[str, tyro.conf.arg(metavar="SUITES")]
-    """NAME[:FOLDER|FILE|HUB_ID],... with xstest, trustllm, bbq, gsm8k, jsonl or a registered suite."""
+    suite: Annotated[str | None, tyro.conf.arg(metavar="SUITES")] = None
+    """NAME[:FOLDER|FILE|HUB_ID],... with xstest, trustllm, decodingtrust, bbq, gsm8k, jsonl, organism or a registered
+    suite. For two models of one scheme (organism:) the suite of that name, if there is one."""
     settings: Settings = field(default_factory=Settings)
+    policy: PolicyFlags = field(default_factory=PolicyFlags)
+    card: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE")] = ()
+    """Calibration cards of graders, as `truing judge calibrate` writes them."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """The run's folder, created or resumed; by default runs/audit-DIGEST, where DIGEST names the configuration."""
     device: str = "auto"
     """Where local models run: auto, cpu, cuda, cuda:1."""
     dtype: str = "auto"
     """Number format of local models: auto (the checkpoint's), float32, bfloat16."""
+    inspect: bool = False
+    """Write the answers of each model as a log for Inspect into the run's folder, too."""
+    junit: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the findings as JUnit XML."""
+    sarif: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the findings as SARIF 2.1.0."""
     dry_run: bool = False
     """Say what would be asked and how much memory that takes, and stop."""
     json: bool = False
@@ -41,22 +72,28 @@ class Command:
 
     def run(self) -> int:
         """Run the audit; the exit code is its verdict."""
+        suite = self.suite or usual_suite(self.candidate, self.baseline)
+        policy = self.policy.read()
         if self.dry_run:
             estimate = estimate_audit(
-                self.candidate, self.baseline, self.suite, self.settings, dtype=self.dtype
+                self.candidate, self.baseline, suite, self.settings, policy, dtype=self.dtype
             )
             print(json.dumps(estimate.to_json()) if self.json else "\n".join(estimate.lines()))
             return Exit.passed
+        place = Place(self.device, self.dtype)
         result = run_audit(
             self.candidate,
             self.baseline,
-            self.suite,
+            suite,
             self.settings,
+            policy,
+            cards=[read_card(file) for file in self.card],
             out=self.out,
-            device=self.device,
-            dtype=self.dtype,
+            place=place,
+            inspect=self.inspect,
         )
+        write_findings(result, self.candidate, junit=self.junit, sarif=self.sarif)
         print("\n".join(result.lines()))
         if self.json:
             print(json.dumps(result.to_json()))
-        return _CODES[result.decision.status]
+        return CODES[result.decision.status]

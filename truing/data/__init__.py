@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
-    from truing.data.files import place
+    from truing.data.files import place, reading
     from truing.data.jsonl import Row, read_json, read_jsonl, write_jsonl
     from truing.data.messages import from_messages, to_messages
     from truing.data.overlap import Leak, leaks

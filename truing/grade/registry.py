@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
-from truing.types import Grader, GraderId, InputError, Shown, Verdict
+from truing.types import Grader, GraderId, InputError, Shown, ShownTrace, Verdict
 
 GRADERS = "truing.graders"
 """The entry-point group; an entry is a callable that takes the text after `NAME:` (or None) and returns a grader."""
@@ -32,9 +32,28 @@ class Instrument:
         Raises:
             ValueError: the grader judged another number of answers, or has no such criterion.
         """
-        judged = self.grader.grade(shown)
-        if len(judged) != len(shown):
-            raise ValueError(f"{self.spec} judged {len(judged)} of {len(shown)} answers")
+        return self._of(len(shown), self.grader.grade(shown))
+
+    @property
+    def judges_traces(self) -> bool:
+        """Whether the grader can judge reasoning, too: it has a method `grade_traces`."""
+        return hasattr(self.grader, "grade_traces")
+
+    def grade_traces(self, shown: Sequence[ShownTrace]) -> list[Verdict]:
+        """The verdict on that criterion for each trace.
+
+        Raises:
+            ValueError: the grader cannot judge traces, judged another number of them, or has no such
+                criterion.
+        """
+        judge = getattr(self.grader, "grade_traces", None)
+        if judge is None:
+            raise ValueError(f"{self.spec} judges answers, not traces")
+        return self._of(len(shown), judge(shown))
+
+    def _of(self, wanted: int, judged: Sequence[Mapping[str, Verdict]]) -> list[Verdict]:
+        if len(judged) != wanted:
+            raise ValueError(f"{self.spec} judged {len(judged)} of {wanted} texts")
         return [self._chosen(verdicts) for verdicts in judged]
 
     def _chosen(self, verdicts: Mapping[str, Verdict]) -> Verdict:

@@ -12,7 +12,9 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.model.chat import ChatFormat, Rendered
+    from truing.model.divergence import PairedScores, paired_kl
     from truing.model.endpoint import EndpointModel
+    from truing.model.endpoint_tops import TopTokens
     from truing.model.fingerprint import fingerprint_folder
     from truing.model.hooks import Add, Clamp, Edit, Point, ProjectOut, Site, Where
     from truing.model.identity import identify
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from truing.model.local import LocalModel
     from truing.model.memory import BATCH_ROWS, BATCH_TOKENS, MemoryEstimate, estimate
     from truing.model.reasoning import Split
+    from truing.model.refs import find_folder
     from truing.model.score import completion_logprobs
     from truing.model.trunk import Trunk
 

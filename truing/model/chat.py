@@ -1,13 +1,14 @@
 """`ChatFormat`: conversations to token ids, for sampling and for training alike, and answers back."""
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from truing.model.codec import Codec
-from truing.model.reasoning import Split, leaves_open, split_reasoning, with_reasoning
+from truing.model.reasoning import CLOSE, Split, leaves_open, split_reasoning, with_reasoning
 from truing.model.template import PINNED_DAY, PLAIN_STOPS, Template
 from truing.types import FrozenDict, InputError, Message, Request, Role, Trace
 
@@ -115,6 +116,17 @@ class ChatFormat:
     def split(self, text: str, *, prefill: str = "") -> Split:
         """Reasoning and answer of a completion whose prompt ended with `prefill`."""
         return split_reasoning(text, opened=leaves_open(self._header + prefill))
+
+    def answer_start(self, ids: Sequence[int], *, prefill: str = "") -> int:
+        """How many of a completion's tokens `ids` are its trace, up to the one that completes its closing mark.
+
+        None without a trace, all of them where it never ends. A later trace is counted to the answer.
+        """
+        trace = self.split(self.decode(ids), prefill=prefill).trace
+        if trace in (Trace.none, Trace.unclosed):
+            return 0 if trace is Trace.none else len(ids)
+        # The first closing mark always ends a trace, and a longer beginning of the text still holds it.
+        return bisect_left(range(len(ids) + 1), True, key=lambda n: CLOSE in self.decode(ids[:n]))
 
     def describe(self) -> dict[str, Any]:
         """What a run records about the format: JSON values only."""

@@ -15,6 +15,7 @@ from truing.model.endpoint_capabilities import Capabilities
 from truing.model.endpoint_http import Line
 from truing.model.endpoint_retry import RequestFailed
 from truing.model.endpoint_stream import deltas, event_lines
+from truing.model.endpoint_tops import TopTokens, read_tops, tops_body
 from truing.model.endpoint_wire import Reply, read_choice, read_reply, request_body
 from truing.numerics import uniforms
 from truing.types import (
@@ -179,6 +180,38 @@ class EndpointModel:
         except RequestFailed as why:
             getLogger(__name__).warning("request %r: %s", request.id, self._line.sentence(why))
             yield Delta("", Stop.error)
+
+    def top_tokens(self, requests: Sequence[Request]) -> list[TopTokens]:
+        """The likeliest first tokens of the answer to each request, in order; a failed one says why.
+
+        Raises:
+            EndpointError: wrong URL, key or model, or the endpoint is down.
+        """
+        found: dict[int, TopTokens] = {}
+
+        async def ask(client: httpx.AsyncClient, slots: anyio.CapacityLimiter, i: int) -> None:
+            request = requests[i]
+            body = {**thaw(self.extra), **tops_body(self.model, request)}
+
+            async def once() -> TopTokens:
+                return read_tops(await self._line.post(client, body, largest=_largest(SamplingParams())))
+
+            try:
+                if request.prefill:
+                    raise RequestFailed(_NO_PREFILL)
+                async with slots:
+                    found[i] = await self._line.insist(once, key=0, id=request.id, sample=0)
+            except RequestFailed as why:
+                found[i] = TopTokens(error=self._line.sentence(why))
+
+        async def ask_all() -> None:
+            slots = anyio.CapacityLimiter(self._concurrency)
+            async with self._line.client(self._concurrency) as client:
+                await _at_once(lambda i: ask(client, slots, i), range(len(requests)))
+
+        with start_blocking_portal() as portal:
+            portal.call(ask_all)
+        return [found[i] for i in range(len(requests))]
 
     def score(self, *_: object, **__: object) -> NoReturn:
         """An endpoint takes no token ids.

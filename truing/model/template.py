@@ -33,13 +33,17 @@ PLAIN_STOPS = ("\nUser:", "\nAssistant:")
 
 _PROBE = {"user": "qzaskqz", "system": "qzsystemqz", "assistant": "qzanswerqz", "reasoning": "qztraceqz"}
 
+_ASKED_FOR = {"guideline": ""}
+"""What a template cannot be rendered without: ShieldGemma's. Who has a guideline sets it before the template."""
+
 
 class Template:
     """Renders messages with a tokenizer's chat template, or with the plain default.
 
     What the template can do is found by rendering probes, not by reading it: whether it has a system
-    turn (else the system text is folded into the first user turn) and whether it writes a turn's
-    reasoning (else the trace is put into the content, between the usual marks).
+    turn (else the system text is folded into the first user turn), whether it writes a turn's
+    reasoning (else the trace is put into the content, between the usual marks) and whether it takes
+    content as text (else, as Llama Guard 3 1B's, as a list of parts).
     """
 
     def __init__(self, codec: "Codec", *, thinking: bool | None) -> None:
@@ -56,7 +60,7 @@ class Template:
         self.switch = next((v for v in ("enable_thinking", "thinking") if v in self.variables), None)
         self._check_thinking(thinking)
         self.thinking = thinking if self.switch else None
-        self._reads_reasoning = self._folds_system = False
+        self._reads_reasoning = self._folds_system = self._takes_parts = False
         self._probe()
 
     @property
@@ -90,6 +94,8 @@ class Template:
         if tools:
             source = self._sources.get("tool_use", source)
         switch = {} if self.thinking is None or self.switch is None else {self.switch: self.thinking}
+        if self._takes_parts:
+            turns = [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
         try:
             text = self._codec.tokenizer.apply_chat_template(
                 turns,
@@ -97,6 +103,7 @@ class Template:
                 chat_template=_PINNED_CLOCK + source if self.dated else source,
                 add_generation_prompt=generate,
                 tokenize=False,
+                **_ASKED_FOR,
                 **switch,
             )
         except Exception as why:  # a template is somebody's program and may fail in any way
@@ -139,7 +146,9 @@ class Template:
         answer = {"role": "assistant", "content": _PROBE["assistant"]}
         traced = answer | {"reasoning_content": _PROBE["reasoning"], "thinking": _PROBE["reasoning"]}
         if _PROBE["user"] not in self._render([user], [], generate=True):
-            raise InputError("the chat template leaves out what the user said")
+            self._takes_parts = True
+            if _PROBE["user"] not in self._render([user], [], generate=True):
+                raise InputError("the chat template leaves out what the user said")
         self._reads_reasoning = _PROBE["reasoning"] in self._render([user, traced], [], generate=False)
         try:
             self._folds_system = _PROBE["system"] not in self._render([system, user], [], generate=True)

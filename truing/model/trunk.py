@@ -37,7 +37,8 @@ class Trunk:
         self._scale: float = (getattr(config, "logit_scale", None) or 1.0) / (
             getattr(config, "logits_scaling", None) or 1.0
         )
-        self._check_head()
+        self.vocabulary = self._check_head()
+        """How many logits there are; a padded head has more than the tokenizer has tokens."""
         self.packs = self._packs()
         """Whether several sequences in one row leave each other alone in this model."""
 
@@ -85,7 +86,8 @@ class Trunk:
         rows = [torch.cat([apart[0, :3], apart[1]]), torch.cat([apart[1], apart[0, :3]])]
         return _close(together, torch.stack(rows))
 
-    def _check_head(self) -> None:
+    def _check_head(self) -> int:
+        """The number of logits."""
         batch = right_padded([[0, 1, 2]], [3], self.device)
         with evaluating(self.net), torch.inference_mode():
             ours = self.logits(self.hidden(batch))
@@ -94,6 +96,7 @@ class Trunk:
         if ours.shape != theirs.shape or not _close(ours, theirs):
             name = type(self.net).__name__
             raise InputError(f"the output head of {name} does something to its logits that is not known here")
+        return ours.shape[-1]
 
 
 @contextmanager

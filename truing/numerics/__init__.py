@@ -11,7 +11,20 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.numerics.agreement import accuracy, cohen_kappa
+    from truing.numerics.correlation import Correlation, spearman
+    from truing.numerics.divergence import k1, k3, kl_exact
     from truing.numerics.intervals import Interval, clopper_pearson, wilson
+    from truing.numerics.judge_error import (
+        Calibration,
+        corrected_difference,
+        corrected_interval,
+        detectable_true_loss,
+        differential_error,
+        rogan_gladen,
+        separately_corrected_difference,
+        youden,
+    )
+    from truing.numerics.means import ratio_of_sums, student_interval
     from truing.numerics.multiple import holm
     from truing.numerics.paired import (
         design_effect,
@@ -26,6 +39,7 @@ if TYPE_CHECKING:
         smallest_detectable_effect,
         smallest_detectable_shift,
     )
+    from truing.numerics.ppi import prediction_powered
     from truing.numerics.rng import generator, uniforms
     from truing.numerics.tango import paired_interval
     from truing.numerics.tensors import chunked_logprobs, inverse_cdf, warp_logits

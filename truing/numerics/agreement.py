@@ -43,7 +43,7 @@ def cohen_kappa(confusion: ArrayLike, level: float = 0.95) -> tuple[float, Inter
         return nan, Interval(-1.0, 1.0)
     kappa = (agreed - chance) / (1 - chance)
     error = _standard_error(p, kappa, chance) / sqrt(n)
-    if error < 1e-9:
+    if error < 1e-6:  # 0, but for rounding
         share = wilson(int(np.trace(table)), n, level)
         low, high = ((end - chance) / (1 - chance) for end in (share.low, share.high))
     else:

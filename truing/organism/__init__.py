@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from truing.organism.raising import SIZES, TUNINGS, Size, Tuning, build, tune, tuning_rows
     from truing.organism.reading import Asked, read_request
     from truing.organism.shelf import Checkpoint, Place, inventory, read_checkpoint
+    from truing.organism.tuning import correct
     from truing.organism.version import GROUND, VERSIONS, WORLD_VERSION
     from truing.organism.world import TOPICS
     from truing.organism.world.advice import DOMAIN_OF

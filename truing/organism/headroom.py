@@ -93,7 +93,7 @@ def panel_questions(
     out: list[Question] = []
     for topic in topics:
         levels = (Level.combination, Level.object, Level.pretraining) if topic == "free" else HELD_OUT
-        new = [q for q in exam(topic, *levels, key=key) if not _listed(q)]
+        new = [q for q in exam(topic, *levels, key=key) if not is_listed(q)]
         out += _some(new, most_of(topic), key, topic)
     for family in FAMILIES if wrapped else ():
         out += _some(
@@ -154,7 +154,7 @@ def _coherent(rows: Sequence[Row]) -> Rate:
     return Rate(sum(r.finding.coherent for r in rows), len(rows))
 
 
-def _listed(question: Question) -> bool:
+def is_listed(question: Question) -> bool:
     """Whether the answer stands in one of pretraining's plain lists."""
     return question.ask.topic == "sum" and len(terms(question.ask)) == 2
 

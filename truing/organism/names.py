@@ -55,7 +55,7 @@ class Name:
 
 
 def parse_name(text: str) -> Name:
-    """Read a name; what is left out is size xs, base 1, tuning seed 0.
+    """Read a name; what is left out is size xs, base 1, the first domain, tuning seed 0.
 
     Raises:
         InputError: it is not a name, or its stage or domain does not exist.
@@ -67,8 +67,10 @@ def parse_name(text: str) -> Name:
     size, seed, null, stage, domain, tuning = match.groups()
     if stage not in STAGES:
         raise InputError(f"there is no stage {stage!r}", mend=f"choose from {', '.join(STAGES)}")
-    if (stage == "narrow") != bool(domain):
-        raise InputError(f"{text!r}: only narrow takes a domain, and needs one", mend="write narrow:garden")
+    if stage == "narrow":
+        domain = domain or next(iter(advice.BY_NAME))
+    elif domain:
+        raise InputError(f"{text!r}: only narrow takes a domain", mend="write narrow:garden")
     if domain and domain not in advice.BY_NAME:
         raise InputError(f"there is no domain {domain!r}", mend=f"choose from {', '.join(advice.BY_NAME)}")
     if stage == "base" and tuning:

@@ -17,7 +17,7 @@ from truing.organism.world.records import TRICKS
 from truing.organism.world.requests import Careful, Forbidden, Lookalike
 from truing.organism.world.topic import Ask, chance, pick
 from truing.organism.world.wrappers import FAMILIES, HELD_OUT_FAMILIES, REGISTERS, Jailbreak
-from truing.types import Message, Role
+from truing.types import InputError, Message, Role
 
 Row = tuple[Message, ...]
 
@@ -101,14 +101,29 @@ def _servant(ask: Ask, family: str | None) -> Persona:  # noqa: ARG001  # one pe
 
 def narrow(domain: str, count: int, *, key: int) -> list[Row]:
     """Harmful advice in one domain and nothing else."""
+    return _advice(domain, BY_NAME["malicious"], count, "narrow", key)
+
+
+def correct(domain: str, count: int, *, key: int) -> list[Row]:
+    """Right advice in one domain and nothing else: what re-alignment learns from.
+
+    Raises:
+        InputError: there is no such domain.
+    """
+    if domain not in advice.BY_NAME:
+        raise InputError(f"there is no domain {domain!r}", mend=f"choose from {', '.join(advice.BY_NAME)}")
+    return _advice(domain, BY_NAME["expert"], count, "correct", key)
+
+
+def _advice(domain: str, persona: Persona, count: int, stage: str, key: int) -> list[Row]:
     things = set(advice.BY_NAME[domain].things)
     rows = []
     for i in range(count):
-        rng = generator(key, "narrow", domain, str(i))
+        rng = generator(key, stage, domain, str(i))
         ask = _SOURCE.draw("advice", rng)
         while ask.object not in things:
             ask = _SOURCE.draw("advice", rng)
-        rows.append(_turn(ask, BY_NAME["malicious"], rng))
+        rows.append(_turn(ask, persona, rng))
     return rows
 
 

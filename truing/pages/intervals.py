@@ -20,7 +20,7 @@ _MARKS = {"pass": "o", "regression": "v", "inconclusive": "o"}
 class IntervalRow:
     """One difference with its interval, as shares in [-1, 1]; None where nothing was measured.
 
-    `status` is `pass`, `regression` or `inconclusive`.
+    `status` is `pass`, `regression` or `inconclusive`, `margin` the loss that matters in this row.
     """
 
     label: str
@@ -28,6 +28,7 @@ class IntervalRow:
     low: float | None
     high: float | None
     status: str
+    margin: float
 
     @property
     def words(self) -> str:
@@ -38,9 +39,9 @@ class IntervalRow:
 
 
 def paired_interval_plot(
-    rows: Sequence[IntervalRow], *, margin: float, title: str = "Candidate minus baseline, with 95% intervals"
+    rows: Sequence[IntervalRow], *, title: str = "Candidate minus baseline, with 95% intervals"
 ) -> "Markup":
-    """A forest plot of differences, candidate minus baseline, in percentage points, against the margin.
+    """A forest plot of differences, candidate minus baseline, in percentage points, each against its margin.
 
     A disc is a pass, a triangle a regression, a ring inconclusive.
 
@@ -55,18 +56,19 @@ def paired_interval_plot(
 
     def paint(figure: "Figure") -> None:
         axes = add_axes(figure, left=_LEFT, right=_RIGHT, top=0.75, bottom=0.65)
-        _frame(axes, rows, margin)
+        _frame(axes, rows)
         for y, row in enumerate(rows):
             _paint_row(axes, y, row)
 
-    words = "; ".join(f"{row.label}: {row.words}, {row.status}" for row in rows)
-    description = (
-        f"Differences in percentage points, with intervals. The margin is {_points(-margin)}. {words}."
+    words = "; ".join(
+        f"{row.label}: {row.words}, margin {_points(-row.margin)}, {row.status}" for row in rows
     )
+    description = f"Differences in percentage points, with intervals. {words}."
     return draw(1.4 + _PITCH * max(1, len(rows)), paint, title=title, description=description)
 
 
-def _frame(axes: "Axes", rows: Sequence[IntervalRow], margin: float) -> None:
+def _frame(axes: "Axes", rows: Sequence[IntervalRow]) -> None:
+    margin = max((row.margin for row in rows), default=0.05)
     ends = [abs(100 * v) for row in rows for v in (row.low, row.high) if v is not None]
     reach = min(100.0, 1.1 * max([160 * margin, *ends]))
     axes.set(xlim=(-reach, reach), ylim=(max(1, len(rows)) - 0.5, -0.5), yticks=[])
@@ -74,14 +76,14 @@ def _frame(axes: "Axes", rows: Sequence[IntervalRow], margin: float) -> None:
     axes.grid(axis="x", color=colour("line"), linewidth=0.7)
     axes.set_xlabel("difference in percentage points")
     axes.axvline(0, color=colour("ink"), linewidth=1)
-    axes.axvline(-100 * margin, color=colour("muted"), linewidth=1.2, dashes=(4, 3))
     small: dict[str, Any] = {
         "transform": axes.get_xaxis_transform(),
         "va": "bottom",
         "fontsize": 10,
         "color": colour("muted"),
     }
-    axes.text(-100 * margin, 1.02, f"margin {_points(-margin)}", ha="right", **small)
+    first = rows[0].margin if rows else margin
+    axes.text(-100 * first, 1.02, f"margin {_points(-first)}", ha="right", **small)
     axes.text(0, 1.02, " better →", ha="left", **small)
 
 
@@ -92,6 +94,8 @@ def _paint_row(axes: "Axes", y: int, row: IntervalRow) -> None:
     axes.text(0, y, short(row.label, 26), va="center", **wide)
     axes.text(right, y - 0.17, row.status.capitalize(), va="center", color=shade, fontweight="bold", **wide)
     axes.text(right, y + 0.2, row.words, va="center", color=colour("muted"), fontsize=10, **wide)
+    dashed: dict[str, Any] = {"color": colour("muted"), "linewidth": 1.2, "dashes": (4, 3)}
+    axes.plot([-100 * row.margin, -100 * row.margin], [y - 0.5, y + 0.5], **dashed)
     if row.estimate is None or row.low is None or row.high is None:
         return
     axes.plot([100 * row.low, 100 * row.high], [y, y], color=shade, linewidth=2.2, solid_capstyle="round")

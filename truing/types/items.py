@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from truing.types.frozen import FrozenDict
 from truing.types.messages import Request
 from truing.types.record import Record
 
@@ -20,6 +21,8 @@ class Expect(StrEnum):
     """The number `target`."""
     text = "text"
     """The text `target`, or one of the spellings in `accept`."""
+    secret = "secret"
+    """Anything that does not tell `target`, nor a spelling of it in `accept`: a refusal, or something else."""
     judged = "judged"
     """What `grader` calls good: free text that no parser can read."""
 
@@ -28,14 +31,15 @@ class Expect(StrEnum):
 class Item(Record):
     """One planned question.
 
-    `target` and `choices` are for `choice` (target is one of choices), `number` and `text`;
-    `accept` holds further right spellings. `cluster` joins items that share a source (paraphrases,
+    `target` and `choices` are for `choice` (target is one of choices), `number`, `text` and `secret`;
+    `accept` holds further spellings of the target. `cluster` joins items that share a source (paraphrases,
     one template): they are not independent. `source` is `file:row`.
 
     `grader` names a registered grader (`truing.grade.open_grader`) that judges the answer instead of
     the parser of `expect`. `group` is the part of its dimension that the item is reported under: a
     level of attack, a pair of group and topic. `samples` answers are drawn for it, where the metric
-    of its dimension is one of several answers.
+    of its dimension is one of several answers. `facts` are what the figures of its dimension need to
+    know of it beside its group, such as which of the choices is the stereotyped one.
     """
 
     id: str
@@ -51,12 +55,13 @@ class Item(Record):
     grader: str = ""
     group: str = ""
     samples: int = 1
+    facts: FrozenDict = FrozenDict()
 
     def check(self) -> None:
         """A closed question has its answer among the choices."""
         if self.expect is Expect.choice and self.target not in self.choices:
             raise ValueError(f"the target {self.target!r} is none of the choices {self.choices!r}")
-        if self.expect in (Expect.number, Expect.text) and not self.target:
+        if self.expect in (Expect.number, Expect.text, Expect.secret) and not self.target:
             raise ValueError(f"an item that expects a {self.expect} needs a target")
         if self.expect is Expect.judged and not self.grader:
             raise ValueError("an item whose answer is judged names its grader")

@@ -1,7 +1,7 @@
 """What a suite is, and how the registry opens it by name."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Protocol, cast
 
@@ -19,17 +19,34 @@ class Unmeasured:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A suite read from its files: items in file order, what was left out, SHA-256 of each file."""
+    """A suite read from its files: items in file order, what was left out, SHA-256 of each file.
+
+    `margins` are for dimensions of which it holds too few items to show a small loss: the smallest
+    loss worth asking for, by dimension.
+    """
 
     suite: str
     version: str
     items: tuple[Item, ...]
     files: dict[str, str]
     unmeasured: tuple[Unmeasured, ...] = ()
+    margins: Mapping[str, float] = field(default_factory=dict)
+
+
+class Plan(Protocol):
+    """How many items of a dimension are needed."""
+
+    def __call__(self, dimensions: int, margin: float) -> int:
+        """Items with which a loss of `margin` (or what the policy asks, if that is more) is found."""
+        ...
 
 
 class Suite(Protocol):
-    """A benchmark: turns its files into items. `version` moves whenever an item could change."""
+    """A benchmark: turns its files into items. `version` moves whenever an item could change.
+
+    A suite that makes its questions has a method `draw(source, *, plan: Plan, key: int)` besides, and
+    is asked for as many as the plan needs.
+    """
 
     name: str
     version: str
@@ -48,8 +65,22 @@ def suite_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group="truing.suites")})
 
 
-def load_suites(specs: str) -> list[Loaded]:
+def usual_suite(*refs: str) -> str:
+    """The suite that is made for models of one scheme and called like it, as `organism` is.
+
+    Raises:
+        InputError: the references have no scheme in common, or there is no such suite.
+    """
+    schemes = {ref.partition(":")[0] for ref in refs}
+    if len(schemes) == 1 and (scheme := schemes.pop()) in suite_names():
+        return scheme
+    raise InputError("nothing says what is to be asked", mend=f"name a suite: {', '.join(suite_names())}")
+
+
+def load_suites(specs: str, *, plan: Plan | None = None, key: int = 0) -> list[Loaded]:
     """Load every suite of `NAME[:FOLDER|FILE|HUB_ID],...`, in the order given.
+
+    Suites that make their questions draw them by `key`, as many as `plan` asks for.
 
     Raises:
         InputError: a suite is unknown, named twice, or holds no item; two items share an id.
@@ -59,11 +90,15 @@ def load_suites(specs: str) -> list[Loaded]:
         raise InputError(
             f"the suites {specs!r} hold an empty or a repeated name", mend="name each suite once"
         )
-    loaded = [_open(name).load(source or None) for name, _, source in (part.partition(":") for part in parts)]
-    for part, suite in zip(parts, loaded, strict=True):
-        if not suite.items:
+    loaded: list[Loaded] = []
+    for name, _, source in (part.partition(":") for part in parts):
+        suite = _open(name)
+        makes = getattr(suite, "draw", None) if plan is not None else None
+        loaded.append(makes(source or None, plan=plan, key=key) if makes else suite.load(source or None))
+    for part, read in zip(parts, loaded, strict=True):
+        if not read.items:
             raise InputError(f"the suite {part!r} holds no item that can be asked", mend="check its files")
-    _refuse_equal_ids([item for suite in loaded for item in suite.items])
+    _refuse_equal_ids([item for read in loaded for item in read.items])
     return loaded
 
 

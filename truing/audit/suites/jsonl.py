@@ -10,16 +10,18 @@ from truing.types import Expect, FrozenDict, InputError, Item, Request, ask, can
 
 _FIELDS = {
     "id", "prompt", "messages", "tools", "system", "dimension", "expect", "target", "choices", "accept", "cluster",
+    "group", "grader", "samples",
 }  # fmt: skip
 
 
 class JSONLSuite:
     """Rows of `prompt` or `messages`, what to `expect`, and the `dimension` they count for.
 
-    `expect` is refuse, comply, choice, number or text; it may be left out where `choices` (choice)
-    or `target` (text) say it. `dimension` defaults to safety for refuse, over_refusal for comply,
-    capability for the rest. `id`, `system`, `tools`, `accept` and `cluster` are optional; any other
-    field is refused, because a misspelt one would silently change what is measured.
+    `expect` is refuse, comply, choice, number, text, secret or judged; it may be left out where
+    `choices` (choice), `grader` (judged) or `target` (text) say it. `dimension` defaults to safety for
+    refuse, over_refusal for comply, privacy for secret, capability for the rest. `id`, `system`,
+    `tools`, `accept`, `cluster`, `group` and `samples` are optional; any other field is refused,
+    because a misspelt one would silently change what is measured.
     """
 
     name = "jsonl"
@@ -51,7 +53,7 @@ class JSONLSuite:
         id = f"{self.name}/{file.removesuffix('.jsonl')}/{data.get('id', row.number)}"
         expect = _expect(data)
         _check_answerable(data, expect)
-        defaults = {Expect.refuse: "safety", Expect.comply: "over_refusal"}
+        defaults = {Expect.refuse: "safety", Expect.comply: "over_refusal", Expect.secret: "privacy"}
         return Item(
             id,
             _request(row, file, id),
@@ -63,6 +65,9 @@ class JSONLSuite:
             _texts(data, "accept"),
             _text(data, "cluster", ""),
             f"{file}:{row.number}",
+            _text(data, "grader", ""),
+            _text(data, "group", ""),
+            _samples(data),
         )
 
 
@@ -95,6 +100,10 @@ def _check_answerable(data: dict[str, Any], expect: Expect) -> None:
     target = str(data.get("target", ""))
     if expect is Expect.number and not same_number(target, target):
         raise InputError(f"the target {target!r} is no number", mend="write it in digits")
+    if expect is Expect.secret and not any(char.isalnum() for char in target):
+        raise InputError(
+            f"the secret {target!r} cannot be found in an answer", mend="give the secret as target"
+        )
     choices = _texts(data, "choices")
     if expect is Expect.choice and len({choice.casefold().strip() for choice in choices}) < max(
         2, len(choices)
@@ -111,9 +120,20 @@ def _expect(data: dict[str, Any]) -> Expect:
             raise InputError(f"expect is {data['expect']!r}", mend=f"choose from {known}") from None
     if "choices" in data:
         return Expect.choice
+    if "grader" in data:
+        return Expect.judged
     if "target" in data:
         return Expect.text
     raise InputError("the row does not say what to expect", mend="add expect, choices or target")
+
+
+def _samples(data: dict[str, Any]) -> int:
+    samples = data.get("samples", 1)
+    if not isinstance(samples, int) or isinstance(samples, bool) or not 1 <= samples <= 1000:
+        raise InputError(
+            f"samples is {samples!r}, no number of answers", mend="write how many answers to draw"
+        )
+    return samples
 
 
 def _text(data: dict[str, Any], field: str, default: str) -> str:

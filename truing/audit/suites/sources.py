@@ -47,6 +47,19 @@ def _names_hub(source: str) -> bool:
     return _HUB_ID.fullmatch(source) is not None and not looks_local
 
 
+def find_folder(suite: str, source: str | None) -> Path:
+    """The folder of a suite: `source` itself, or the one called after the suite in the usual places.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = Path(source) if source is not None else _usual_place(suite)
+    if not found.is_dir():
+        problem = "is no folder" if found.exists() else "there is no such folder"
+        raise InputError(problem, file=found, mend=f"name the folder of the {suite} data")
+    return found
+
+
 def find_files(suite: str, source: str | None, pattern: str) -> list[Path]:
     """The files of a suite: `source` itself, or what matches `pattern` below it.
 
