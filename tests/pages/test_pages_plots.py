@@ -72,7 +72,7 @@ def test_every_colour_is_a_variable_of_the_page_with_a_fallback(plot: Callable[[
 
 def test_the_description_tells_the_numbers() -> None:
     assert "safety: −12.4 [−17.1, −7.8], margin −5.0, regression" in words(intervals())
-    assert "privacy: not measured, inconclusive" in words(intervals())
+    assert "privacy: not measured, margin −5.0, inconclusive" in words(intervals())
     assert "candidate refuses 81% (76% to 86%) of harmful and 5% (3% to 8%) of harmless" in words(plane())
     assert "candidate: 60 decided, 10 refused, 10 unparsed" in words(bars())
 

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from truing.data import Yaml, read_yaml
 from truing.types import FrozenDict, Record
 
-
 R = TypeVar("R", bound=Record)
 
 
