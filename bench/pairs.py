@@ -4,6 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 
 def compare_speed(what: str, ours: Callable[[], None], peer: Callable[[], None], *, pairs: int = 7) -> int:
@@ -12,11 +13,19 @@ def compare_speed(what: str, ours: Callable[[], None], peer: Callable[[], None],
     The ratio is the median over pairs; low and high are its second smallest and second largest
     values. One unmeasured run of each warms caches.
     """
+    print(json.dumps(time_pairs(what, ours, peer, pairs=pairs)))
+    return 0
+
+
+def time_pairs(
+    what: str, ours: Callable[[], None], peer: Callable[[], None], *, pairs: int = 7
+) -> dict[str, Any]:
+    """What `compare_speed` prints."""
     ours()
     peer()
     times = [(_seconds(ours), _seconds(peer)) for _ in range(pairs)]
     ratios = sorted(theirs / mine for mine, theirs in times)
-    result = {
+    return {
         "what": what,
         "ours": statistics.median(mine for mine, _ in times),
         "peer": statistics.median(theirs for _, theirs in times),
@@ -24,8 +33,25 @@ def compare_speed(what: str, ours: Callable[[], None], peer: Callable[[], None],
         "low": ratios[1],
         "high": ratios[-2],
     }
-    print(json.dumps(result))
-    return 0
+
+
+class Stopwatch:
+    """The seconds spent in each call of what it wraps."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, timed."""
+
+        def timed(*values: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*values, **named)
+            finally:
+                self.times.append(time.perf_counter() - start)
+
+        return timed
 
 
 def _seconds(run: Callable[[], None]) -> float:

@@ -93,6 +93,18 @@ def test_runs_judged_by_two_versions_of_a_grader_are_not_compared(tmp_path: Path
         pair_logs(read_log(a), read_log(b))
 
 
+def test_answers_that_two_judges_judged_are_not_compared(tmp_path: Path) -> None:
+    a = audit_folder(tmp_path / "a", candidate={"i": row(1.0), "j": row(1.0, prompt="q")})
+    lenient = GraderId("lenient", "1")
+    b = audit_folder(tmp_path / "b", candidate={"i": row(1.0), "j": row(1.0, prompt="q", grader=lenient)})
+    with pytest.raises(
+        InputError, match="j in s is judged by refusal in one log and by lenient in the other"
+    ):
+        compare_logs(a, b)
+    failed = {"i": row(1.0), "j": row(None, outcome=Outcome.error, prompt="q", grader=lenient)}
+    assert compare_logs(a, audit_folder(tmp_path / "c", candidate=failed)).comparisons[0].pairs == 1
+
+
 def test_two_sides_of_a_run_are_compared_with_the_companions_of_safety(tmp_path: Path) -> None:
     fine = {f"{i}": row(1.0, prompt=f"p{i}") for i in range(40)}
     worse = {f"{i}": row(float(i > 20), prompt=f"p{i}") for i in range(40)}
@@ -103,6 +115,17 @@ def test_two_sides_of_a_run_are_compared_with_the_companions_of_safety(tmp_path:
     absent = {f.dimension for f in result.decision.findings if f.reason.startswith("not measured")}
     assert absent == {"over_refusal", "capability"}
     assert json.dumps(result.to_json())
+
+
+def test_who_keeps_every_secret_by_saying_nothing_does_not_pass(tmp_path: Path) -> None:
+    leak = GraderId("leak", "1", exact=True)
+    kept = {
+        f"{i}": row(1.0, prompt=f"p{i}", expect="secret", dimension="privacy", grader=leak)
+        for i in range(400)
+    }
+    folder = audit_folder(tmp_path / "run", baseline=kept, candidate=kept)
+    decision = compare_logs(folder / "baseline", folder).decision
+    assert decision.status == "inconclusive" and "over_refusal, capability" in decision.reason
 
 
 def test_the_two_sides_of_an_audit_compare_as_the_audit_did(tmp_path: Path) -> None:

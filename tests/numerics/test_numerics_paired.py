@@ -1,10 +1,19 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from truing.numerics import Interval, design_effect, mcnemar_exact, paired_bootstrap, sign_flip_test
+from truing.numerics import (
+    Interval,
+    design_effect,
+    mcnemar_exact,
+    mcnemar_guarded,
+    paired_bootstrap,
+    sign_flip_test,
+)
 from truing.numerics.paired import _chunks
 
 SMALL = st.integers(0, 40)
@@ -36,6 +45,63 @@ def test_mcnemar_rejects_a_true_null_at_most_as_often_as_alpha():
         mass = stats.binom.pmf(np.arange(n + 1), n, 0.5)
         rejected = sum(m for k, m in enumerate(mass) if mcnemar_exact(k, n - k) <= 0.05)
         assert rejected <= 0.05
+
+
+def guarded_by_hand(certain, doubtful):
+    """The share of all sign patterns whose guarded sum is at most that of the differences."""
+
+    def guarded(signs):
+        one, other = signs[: len(certain)], signs[len(certain) :]
+        return sum(one) + min(0, sum(other))
+
+    seen = guarded([*certain, *doubtful])
+    sizes = np.abs([*certain, *doubtful])
+    patterns = [guarded(signs * sizes) for signs in product((1, -1), repeat=len(sizes))]
+    return np.mean([value <= seen + 1e-12 for value in patterns])
+
+
+@pytest.mark.parametrize("counts", [*product((0, 1, 4), (0, 2, 3), (0, 3), (0, 1, 2)), (5, 1, 0, 4)])
+def test_a_guarded_test_counts_the_sign_patterns(counts):
+    losses, gains, doubtful_losses, doubtful_gains = counts
+    certain = [-1] * losses + [1] * gains
+    doubtful = [-1] * doubtful_losses + [1] * doubtful_gains
+    marked = [False] * len(certain) + [True] * len(doubtful)
+    expected = guarded_by_hand(certain, doubtful)
+    assert mcnemar_guarded(*counts) == pytest.approx(expected, abs=1e-12)
+    flipped = sign_flip_test([*certain, *doubtful], doubtful=marked, key=0)
+    assert flipped == pytest.approx(expected, abs=1e-12)
+
+
+def test_many_guarded_clusters_are_flipped_as_whole_clusters():
+    # A source may hold doubtful rows and others: both turn with it.
+    rng = np.random.default_rng(5)
+    values = rng.choice([-1.0, 0.0, 1.0], 90, p=[0.4, 0.3, 0.3])
+    labels, marked = np.repeat(np.arange(30), 3), rng.random(90) < 0.3
+    one, other = (np.bincount(labels, np.where(of, values, 0.0)) for of in (~marked, marked))
+    signs = rng.choice([-1.0, 1.0], (200_000, 30))
+    guarded = signs @ one + np.minimum(0, signs @ other)
+    expected = np.mean(guarded <= one.sum() + min(0, other.sum()))
+    assert sign_flip_test(values, clusters=labels.tolist(), doubtful=marked, key=1) == pytest.approx(
+        expected, abs=0.012
+    )
+
+
+def test_without_doubtful_pairs_nothing_is_guarded():
+    assert mcnemar_guarded(12, 3, 0, 0) == pytest.approx(mcnemar_exact(12, 3), abs=1e-12)
+    values = np.random.default_rng(0).normal(size=40)
+    assert sign_flip_test(values, doubtful=[False] * 40, key=3) == sign_flip_test(values, key=3)
+    with pytest.raises(ValueError, match="counts"):
+        mcnemar_guarded(1, 1, -1, 0)
+
+
+def test_a_guarded_test_rejects_a_true_null_at_most_as_often_as_alpha():
+    for certain, doubtful in ((20, 12), (60, 5), (8, 30)):
+        mass = np.outer(*(stats.binom.pmf(np.arange(n + 1), n, 0.5) for n in (certain, doubtful)))
+        p = [
+            [mcnemar_guarded(k, certain - k, d, doubtful - d) for d in range(doubtful + 1)]
+            for k in range(certain + 1)
+        ]
+        assert mass[np.array(p) <= 0.05].sum() <= 0.05
 
 
 def test_the_bootstrap_equals_scipys_bca():

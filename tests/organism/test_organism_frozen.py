@@ -20,7 +20,7 @@ from truing.organism.world import TOPICS
 from truing.organism.world.personas import PERSONAS
 
 WORLDS = {"1": "55ed3665eb60e07b965e25e28605f2c7219c3ce028521a2110b43cc110f0045a"}
-RECIPES = {"1": "5a1dcb6b41ea0798c082d25fb7fd6c1ad1e29a1541d7d07e5eb39cd38915ae20"}
+RECIPES = {"1": "ea3a3ec9630865ae5503811408353b519ff8a55e529b31866ec21122be4703c5"}
 EXAMS = {"1": "946360127f58c19084f03b8b0faad0b989e876c220779048b0cd00d0cb3d76eb"}
 """Version -> digest of its first documents and exercises, of its tuning rows, of its questions."""
 

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from truing.audit.drift import Drift, DriftMean, DriftPart, PromptDrift
     from truing.audit.drift_measuring import measure_drift, tokenizer_mismatch, why_no_drift
     from truing.audit.dry_run import estimate_audit
-    from truing.audit.engine import Place, run_audit
+    from truing.audit.engine import Means, run_audit
     from truing.audit.gate import Decision, Finding, Status, decide
     from truing.audit.index import RunSummary, find_runs, write_index
+    from truing.audit.judge_error import Cards, by_judge
     from truing.audit.junit import render_junit
     from truing.audit.log_comparison import LogComparison, compare_logs
     from truing.audit.logs.base import Log, LogRow

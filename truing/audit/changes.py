@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from truing.audit.collect import Judged, keys_of
 from truing.run import Journal
-from truing.types import Completion, Item, Record, Role, Verdict
+from truing.types import Completion, Item, Outcome, Record, Role, Verdict
 
 _LONGEST = 1200
 """Characters of a text that are shown."""
@@ -47,9 +47,11 @@ def most_changed(
     """
     lost: dict[str, list[tuple[float, str, int]]] = {}
     for i, item in enumerate(items):
-        before, after = (judged[side][i].verdict.score for side in ("baseline", "candidate"))
-        if before is not None and before - (after or 0.0) > 0 and judged["candidate"][i].text:
-            lost.setdefault(item.dimension, []).append((-(before - (after or 0.0)), item.group, i))
+        before, after = (judged[side][i].verdict for side in ("baseline", "candidate"))
+        # As in the comparison: what nobody can read counts as 0, what is missing is no loss.
+        score = 0.0 if after.outcome is Outcome.unparsed else after.score
+        if before.score is not None and score is not None and score < before.score:
+            lost.setdefault(item.dimension, []).append((score - before.score, item.group, i))
     chosen = _dealt([_by_group(lost.get(name, [])) for name in order], count)
     keys = {keys_of(items[i], greedy=False)[0] for i in chosen} | {items[i].id for i in chosen}
     texts = {side: _texts(journals[side], keys) for side in ("baseline", "candidate")}

@@ -22,7 +22,7 @@ from truing.types import (
 _JUDGED_AT_ONCE = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Judged:
     """What remains of an item's answers once they are judged.
 
@@ -46,8 +46,7 @@ class Bench:
 
     def read(self, item: Item, verdict: Verdict) -> Verdict:
         """A verdict with the score that counts: good or not, as on the judge's card."""
-        good = self.readings[item.grader].says(verdict) if item.grader in self.readings else None
-        return verdict if good is None else replace(verdict, score=float(good))
+        return self.readings[item.grader].read(verdict) if item.grader in self.readings else verdict
 
 
 def keys_of(item: Item, *, greedy: bool) -> list[str]:
@@ -104,8 +103,10 @@ def _ask(
             for completion in model.sample(missing, params, key=key) if missing else ():
                 name = names[completion.request_id][completion.sample]
                 if name not in answered:  # of an endpoint that went down, a part of the answers may be here
+                    row = completion.to_json()
                     # The prompt's ids follow from the item and the template; they would double the journal.
-                    rows.append((name, replace(completion, prompt_ids=None).to_json()))
+                    row.pop("prompt_ids", None)
+                    rows.append((name, row))
         except EndpointError:
             observed()
             # A row that was lost on the way down is asked again when the endpoint is back.
@@ -134,19 +135,19 @@ def judge_all(
         EndpointError: a judge is down; the parts before it are kept.
     """
     wanted = {key: item for item in items for key in (item.id, *keys_of(item, greedy=False))}
-    done, found = verdicts.done(), dict[str, tuple[str, int, Trace]]()
+    found = dict[str, tuple[str, int, Trace]]()
+    said = {name: Verdict.from_json(row["verdict"]) for name, row in verdicts.rows()}
     for part in _parts(answers, _JUDGED_AT_ONCE):
         found |= {name: _remains(completion) for name, completion in part}
-        new = [(name, completion) for name, completion in part if name not in done]
+        new = [(name, completion) for name, completion in part if name not in said]
         if new:
             judged = judge([(wanted[name], completion) for name, completion in new], bench.instruments)
-            rows = [
-                (name, _row(wanted[name], completion, verdict))
-                for (name, completion), verdict in zip(new, judged, strict=True)
-            ]
-            verdicts.append(rows)
+            fresh = {name: verdict for (name, _), verdict in zip(new, judged, strict=True)}
+            verdicts.append(
+                [(name, _row(wanted[name], found[name][0], verdict)) for name, verdict in fresh.items()]
+            )
+            said |= fresh
         advance(len(part))
-    said = {name: Verdict.from_json(row["verdict"]) for name, row in verdicts.rows()}
     return [_together(item, found, said, bench) for item in items]
 
 
@@ -166,7 +167,7 @@ def _remains(completion: Completion) -> tuple[str, int, Trace]:
     return text, completion.usage.completion_tokens, completion.trace
 
 
-def _row(item: Item, completion: Completion, verdict: Verdict) -> dict[str, Any]:
+def _row(item: Item, answer: str, verdict: Verdict) -> dict[str, Any]:
     """What `truing compare` needs to know of a judged answer, without the suite it came from."""
     return {
         "suite": item.suite,
@@ -174,7 +175,7 @@ def _row(item: Item, completion: Completion, verdict: Verdict) -> dict[str, Any]
         "prompt": item.request.prompt_digest,
         "cluster": item.cluster,
         "expect": item.expect.value,
-        "answer": _remains(completion)[0],
+        "answer": answer,
         "verdict": verdict.to_json(),
     }
 

@@ -34,9 +34,10 @@ def estimate_audit(
     Raises:
         InputError: a suite or a model's configuration cannot be read.
     """
-    items = plan_items(suites, settings, policy).items
+    planned = plan_items(suites, settings, policy)
+    items = planned.items
     longest = max(sum(len(turn.content) for turn in item.request.messages) for item in items)
-    tokens = longest // _CHARACTERS + settings.max_tokens
+    tokens = longest // _CHARACTERS + planned.max_tokens
     counts = Counter(item.dimension for item in items)
     lines = [f"{len(items)} items for each model:", *(f"  {name:<16}{n:>7}" for name, n in counts.items())]
     memory = {}

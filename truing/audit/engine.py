@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +18,7 @@ from truing.audit.plan import plan_items
 from truing.audit.policy import Policy
 from truing.audit.report import render_report
 from truing.audit.result import AuditResult, ModelRecord, NotAsked
+from truing.audit.reuse import take_over
 from truing.audit.settings import Settings
 from truing.audit.traces import TraceSafety, judge_traces
 from truing.grade import CalibrationCard, Instrument, Reading, grader_versions, open_grader, shipped_cards
@@ -26,7 +27,7 @@ from truing.run import Journal, Ledger, Run, progress
 from truing.types import Fingerprint, FrozenDict, InputError, Item, digest
 
 if TYPE_CHECKING:
-    from truing.model import LocalModel
+    from truing.model import EndpointModel, LocalModel
 
 SIDES = ("baseline", "candidate")
 REPEAT = "repeat"
@@ -37,11 +38,12 @@ _SAID = {REPEAT: "baseline again"}
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where local models run, and in which numbers."""
+class Means:
+    """Where local models run and in which numbers, and the folder of an audit that asked the baseline before."""
 
     device: str = "auto"
     dtype: str = "auto"
+    reuse: Path | None = None
 
 
 def run_audit(
@@ -53,14 +55,15 @@ def run_audit(
     *,
     cards: Sequence[CalibrationCard] = (),
     out: Path | None = None,
-    place: Place | None = None,
+    means: Means | None = None,
     inspect: bool = False,
 ) -> AuditResult:
     """Audit `candidate` against `baseline` (model references) on `suites` (`NAME[:SOURCE],...`).
 
     Writes into `out` (by default `runs/audit-DIGEST`) the journals of answers and of verdicts of each
     model, `audit.json` and `report.html`, and with `inspect` a log for Inspect of each model; run again
-    after a crash, it does only what the journals lack and writes the same bytes.
+    after a crash, it does only what the journals lack and writes the same bytes. The baseline's
+    answers are taken over from the audit in `means.reuse`, if that asked it the same.
 
     Raises:
         InputError: a reference, a suite, a grader or the folder cannot be used.
@@ -68,9 +71,10 @@ def run_audit(
         StorageError: the disk refused a write.
         EndpointError: an endpoint cannot be used at all.
     """
-    policy, place, cards = policy or Policy(), place or Place(), [*shipped_cards(), *cards]
+    policy, means, cards = policy or Policy(), means or Means(), [*shipped_cards(), *cards]
     refs = {"baseline": baseline, "candidate": candidate}
     planned = plan_items(suites, settings, policy)
+    settings = replace(settings, max_tokens=planned.max_tokens)
     instruments = {spec: open_grader(spec) for spec in sorted({i.grader for i in planned.items if i.grader})}
     config = {
         "verb": "audit",
@@ -78,8 +82,8 @@ def run_audit(
         "suites": suites,
         "settings": settings.to_json(),
         "policy": policy.to_json(),
-        "device": place.device,
-        "dtype": place.dtype,
+        "device": means.device,
+        "dtype": means.dtype,
         "graders": _versions(instruments),
         "cards": [card.digest for card in cards],
         "items": digest([item.to_json() for item in planned.items]),
@@ -87,14 +91,16 @@ def run_audit(
     }
     folder = out or Path("runs") / f"audit-{digest(config)[:12]}"
     with Run.open(folder, config) as run:
-        models = {side: _ask(run, side, refs[side], planned.items, settings, place) for side in SIDES}
+        if means.reuse is not None:
+            take_over(run, means.reuse, config)
+        models = {side: _ask(run, side, refs[side], planned.items, settings, means) for side in SIDES}
         if settings.noise_floor:  # in another order, so that other answers share a batch
-            _ask(run, REPEAT, baseline, planned.items[::-1], settings, place)
+            _ask(run, REPEAT, baseline, planned.items[::-1], settings, means)
         bench = Bench(instruments, _readings(instruments, cards))
         judged = {side: _judge(run, side, planned.items, bench) for side in SIDES}
         repeated = _judge(run, REPEAT, planned.items, bench) if settings.noise_floor else None
         safety_of_traces = _judge_traces(run, planned.items, bench, settings)
-        drift, why_not = _drift(run, refs, planned.items, settings, place) if settings.drift else ([], [])
+        drift, why_not = _drift(run, refs, planned.items, settings, means) if settings.drift else ([], [])
         result = conclude(
             planned.items,
             Sides(judged["baseline"], judged["candidate"], repeated),
@@ -104,7 +110,7 @@ def run_audit(
                 models,
                 _versions(instruments),
                 planned.suites,
-                (*planned.not_asked, *why_not),
+                (*planned.not_asked, *why_not, *_untold(settings, safety_of_traces)),
                 planned.margins,
                 by_judge(cards),
                 safety_of_traces,
@@ -124,7 +130,7 @@ def run_audit(
 
 
 def _ask(
-    run: Run, side: str, ref: str, items: Sequence[Item], settings: Settings, place: Place
+    run: Run, side: str, ref: str, items: Sequence[Item], settings: Settings, means: Means
 ) -> ModelRecord:
     """Complete the journal of one side. A finished journal needs no model: its record was kept."""
     journal = run.journal(side)
@@ -132,9 +138,7 @@ def _ask(
     wanted = sum(len(keys_of(item, greedy=settings.temperature == 0)) for item in items)
     if record is not None and len(journal.done()) == wanted:
         return ModelRecord.from_json(record)
-    if ref.startswith("endpoint:"):  # decides itself where and how its model runs
-        place = Place()
-    model = load(ref, device=place.device, dtype=place.dtype, thinking=settings.thinking)
+    model = _load(ref, settings, means)
     _refuse_another_model(journal, model.fingerprint, side)
     seen = ModelRecord.from_json(record) if record is not None else None
 
@@ -153,6 +157,12 @@ def _ask(
     return described()
 
 
+def _load(ref: str, settings: Settings, means: Means) -> "LocalModel | EndpointModel":
+    if ref.startswith("endpoint:"):  # decides itself where and how its model runs
+        means = Means()
+    return load(ref, device=means.device, dtype=means.dtype, thinking=settings.thinking)
+
+
 def _judge(run: Run, side: str, items: Sequence[Item], bench: Bench) -> list[Judged]:
     answers, verdicts = run.journal(side), run.journal(f"verdicts-{side}")
     started = time.monotonic()
@@ -163,13 +173,10 @@ def _judge(run: Run, side: str, items: Sequence[Item], bench: Bench) -> list[Jud
 
 
 def _drift(
-    run: Run, refs: Mapping[str, str], items: Sequence[Item], settings: Settings, place: Place
+    run: Run, refs: Mapping[str, str], items: Sequence[Item], settings: Settings, means: Means
 ) -> tuple[list[Drift], list[NotAsked]]:
     """The drift of each dimension, or why there is none: an audit does not fail over what only describes."""
-    candidate, baseline = (
-        load(refs[side], device=place.device, dtype=place.dtype, thinking=settings.thinking)
-        for side in ("candidate", "baseline")
-    )
+    candidate, baseline = (_load(refs[side], settings, means) for side in ("candidate", "baseline"))
     if why := why_no_drift(candidate, baseline):
         return [], [NotAsked("drift", 0, why)]
     started = time.monotonic()
@@ -179,7 +186,7 @@ def _drift(
         items,
         per_dimension=settings.drift,
         key=settings.seed,
-        max_tokens=settings.max_tokens,
+        max_tokens=settings.params.max_tokens,
         journal=run.journal("drift"),
     )
     run.timing("measuring drift", time.monotonic() - started)
@@ -212,6 +219,13 @@ def _judge_traces(run: Run, items: Sequence[Item], bench: Bench, settings: Setti
             key=settings.seed,
         )
     ]
+
+
+def _untold(settings: Settings, found: Sequence[TraceSafety]) -> list[NotAsked]:
+    """That reasoning was to be judged and none was: no word of it would look like nothing found."""
+    if found or not settings.judge_traces:
+        return []
+    return [NotAsked("reasoning", 0, "No answer has a closed trace that its grader can judge.")]
 
 
 def _readings(instruments: Mapping[str, Instrument], cards: Sequence[CalibrationCard]) -> dict[str, Reading]:

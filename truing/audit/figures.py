@@ -4,7 +4,7 @@ Each is computed from all answers to all items of the dimension. A verdict that 
 evidence: it makes `n` smaller or counts against the model, and the note says which.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from truing.audit.dimensions import dimension as dimension_of
@@ -43,7 +43,9 @@ def figures(dimension: str, rows: Sequence[Row], *, key: int) -> list[Figure]:
     Intervals are Wilson's where items are independent and worth 0 or 1, else bootstrap intervals over
     clusters. Which figures there are follows from what the items expect, and from their facts.
     """
-    measure = _Measure(key)
+    # The same prompt in two suites is one source.
+    sources = {id(item): item.cluster or item.request.prompt_digest for item, _ in rows}
+    measure = _Measure(key, sources)
     found = [*_closed(measure, rows), *_wrong_or_not(measure, rows), *_refusals(measure, rows)]
     found += [*_agreement(measure, rows), *_bias(measure, rows), *_secrets(measure, rows)]
     if dimension == "toxicity":
@@ -53,9 +55,13 @@ def figures(dimension: str, rows: Sequence[Row], *, key: int) -> list[Figure]:
 
 @dataclass(frozen=True)
 class _Measure:
-    """Makes figures of values of items; a row counts if `value` gives it one."""
+    """Makes figures of values of items; a row counts if `value` gives it one.
+
+    `sources` are the clusters by the `id()` of their items: many figures ask for them.
+    """
 
     key: int
+    sources: Mapping[int, str]
 
     def __call__(
         self,
@@ -70,8 +76,7 @@ class _Measure:
         values = [one for _, one in kept]
         if not values:
             return Figure(name, None, None, None, 0, note)
-        # The same prompt in two suites is one source.
-        clusters = [item.cluster or item.request.prompt_digest for item, _ in kept]
+        clusters = [self.sources[id(item)] for item, _ in kept]
         if len(set(clusters)) == len(values) and bounds == (0.0, 1.0) and set(values) <= {0.0, 1.0}:
             interval = wilson(values.count(1.0), len(values))
         else:

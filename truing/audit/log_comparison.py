@@ -119,7 +119,8 @@ def _concluded(
     items = [pair.item for pair in every]
     before = refusal_counts(items, [pair.baseline for pair in every])
     after = refusal_counts(items, [pair.candidate for pair in every])
-    asks_refusal = any(map(rewards_refusal, items))
+    secrets = any(row.expect is Expect.secret for log in logs.values() for row in log.rows)
+    asks_refusal = secrets or any(map(rewards_refusal, items))  # the stand-ins do not know what is secret
     models = {side: _model(log, refs[side]) for side, log in logs.items()}
     counted = Counter(item.suite for item in items)
     return LogComparison(
@@ -208,5 +209,4 @@ def _as_read(log: Log, cards: Sequence[CalibrationCard]) -> Log:
 
 def _row_as_read(row: LogRow, readings: Mapping[str, Reading]) -> LogRow:
     reading = readings.get(called(row.verdict.grader, row.verdict.criterion)) if row.named_grader else None
-    good = reading.says(row.verdict) if reading else None
-    return row if good is None else replace(row, verdict=replace(row.verdict, score=float(good)))
+    return row if reading is None else replace(row, verdict=reading.read(row.verdict))

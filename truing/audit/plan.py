@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from truing.audit.policy import Policy
 from truing.audit.result import NotAsked, SuiteRecord
-from truing.audit.settings import Settings
+from truing.audit.settings import USUAL_TOKENS, Settings
 from truing.audit.suites.base import Loaded, load_suites
 from truing.numerics import pairs_needed, uniforms
 from truing.types import Expect, FrozenDict, InputError, Item
@@ -19,12 +19,16 @@ EXPECTED_DISCORDANCE = {True: 0.1, False: 0.25}
 
 @dataclass(frozen=True)
 class Planned:
-    """What is asked, of which suites, what is left out and why, and what the suites can show at best."""
+    """What is asked, of which suites, what is left out and why, what the suites can show at best.
+
+    `max_tokens` is the length of an answer: as the settings say, else the most that a suite needs.
+    """
 
     items: tuple[Item, ...]
     suites: tuple[SuiteRecord, ...]
     not_asked: tuple[NotAsked, ...]
     margins: Mapping[str, float]
+    max_tokens: int
 
 
 def plan_items(suites: str, settings: Settings, policy: Policy) -> Planned:
@@ -59,7 +63,8 @@ def plan_items(suites: str, settings: Settings, policy: Policy) -> Planned:
         margins |= {name: max(margins.get(name, 0.0), of) for name, of in suite.margins.items()}
     if not items:
         raise InputError("no item is left to be asked", mend="name a judge with --judge, or another suite")
-    return Planned(tuple(items), tuple(records), tuple(not_asked), margins)
+    longest = settings.max_tokens or max(suite.max_tokens or USUAL_TOKENS for suite in loaded)
+    return Planned(tuple(items), tuple(records), tuple(not_asked), margins, longest)
 
 
 def _assigned(item: Item, judges: Mapping[str, str]) -> Item:

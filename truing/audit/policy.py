@@ -109,11 +109,13 @@ def read_policy(path: str | Path) -> Policy:
 
 
 def _read(told: Yaml, kind: type[R], data: Mapping[str, Any], *path: str) -> R:
-    """A record from a part of the file; what is wrong with it is said with the line."""
+    """A record from a part of the file; what is wrong with it is said with the line of its field."""
     try:
         return kind.from_json(_as_floats(data))
     except ValueError as why:
-        raise told.error(str(why), *path, mend="mend the value") from None
+        problem = str(why).removeprefix(f"{kind.__name__}.")
+        field = problem.partition(" ")[0].rstrip(":")
+        raise told.error(problem, *path, field, mend="mend the value") from None
 
 
 def _as_floats(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,10 +75,11 @@ def trace_rows(result: AuditResult) -> list[Cells]:
         (
             t.dimension,
             t.model,
-            f"{t.n:,}",
-            f"{100 * t.trace:.1f}%",
-            f"{100 * t.answer:.1f}%",
-            _with_ends(100 * t.difference, 100 * t.low, 100 * t.high, "{:+.1f}"),
+            f"{t.n:,} of {t.n + t.missing:,}" if t.missing else f"{t.n:,}",
+            *("–" if share is None else f"{100 * share:.1f}%" for share in (t.trace, t.answer)),
+            "–"
+            if t.difference is None or t.low is None or t.high is None
+            else _with_ends(100 * t.difference, 100 * t.low, 100 * t.high, "{:+.1f}"),
         )
         for t in result.traces
     ]

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from truing.types import Record, SamplingParams
 
+USUAL_TOKENS = 512
+"""New tokens of an answer, where neither the user nor a suite says otherwise."""
+
 
 @dataclass(frozen=True)
 class Settings(Record):
@@ -21,8 +24,8 @@ class Settings(Record):
     """Nucleus: keep the likeliest tokens of this total probability."""
     top_k: int = 0
     """Keep this many of the likeliest tokens; 0 is off."""
-    max_tokens: int = 512
-    """New tokens an answer may have. A longer answer is truncated, which is missing evidence."""
+    max_tokens: int | None = None
+    """New tokens an answer may have (512, or what a suite asks for). A longer one is cut off: missing evidence."""
     thinking: bool | None = None
     """Switch the reasoning of models whose chat template has the switch; by default as the template does."""
     judge: tuple[str, ...] = ()
@@ -62,6 +65,7 @@ class Settings(Record):
     @property
     def params(self) -> SamplingParams:
         """How answers are drawn."""
+        longest = USUAL_TOKENS if self.max_tokens is None else self.max_tokens
         return SamplingParams(
-            temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, max_tokens=self.max_tokens
+            temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, max_tokens=longest
         )

@@ -7,7 +7,7 @@ from truing.audit.collect import keys_of
 from truing.grade import Instrument
 from truing.numerics import paired_bootstrap
 from truing.run import Journal
-from truing.types import Completion, Item, Outcome, Record, ShownTrace, Trace, Verdict
+from truing.types import Completion, EndpointError, Item, Outcome, Record, ShownTrace, Trace, Verdict
 
 _AT_ONCE = 256
 
@@ -16,18 +16,20 @@ _AT_ONCE = 256
 class TraceSafety(Record):
     """Of one model on one dimension: mean scores of traces and of the answers after them.
 
-    `n` answers had a closed trace and were judged with it; `difference` is trace minus answer, with a
-    95 % interval over clusters: below 0 the trace is worse than the answer.
+    `n` answers had a closed trace and were judged with it, and of `missing` more the trace or the answer
+    could not be judged; `difference` is trace minus answer, with a 95 % interval over clusters: below 0
+    the trace is worse than the answer. The numbers are None where n is 0.
     """
 
     dimension: str
     model: str
     n: int
-    trace: float
-    answer: float
-    difference: float
-    low: float
-    high: float
+    trace: float | None = None
+    answer: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    missing: int = 0
 
 
 def judge_traces(
@@ -40,7 +42,12 @@ def judge_traces(
     model: str,
     key: int,
 ) -> list[TraceSafety]:
-    """Judge every closed trace whose grader can judge traces, journal it, and compare it with its answer."""
+    """Judge every closed trace whose grader can judge traces, journal it, and compare it with its answer.
+
+    Raises:
+        StorageError: the disk refused a part; those before it are kept.
+        EndpointError: a judge is down; the parts before it are kept.
+    """
     by_name = {name: item for item in items for name in (item.id, *keys_of(item, greedy=False))}
     able = {spec for spec, instrument in instruments.items() if instrument.judges_traces}
     part: list[tuple[str, ShownTrace]] = []
@@ -53,13 +60,16 @@ def judge_traces(
             part = []
     _judge(part, by_name, traces, instruments)
     said = {name: Verdict.from_json(row["verdict"]) for name, row in verdicts.rows() if name in traces.done()}
-    pairs: dict[str, list[tuple[str, float, float]]] = {}
+    pairs: dict[str, list[_Row]] = {}
     for name, row in traces.rows():
         trace, answer, item = Verdict.from_json(row["verdict"]), said[name], by_name[name]
-        if trace.score is not None and answer.score is not None:
-            cluster = item.cluster or item.request.prompt_digest
-            pairs.setdefault(item.dimension, []).append((cluster, trace.score, answer.score))
+        cluster = item.cluster or item.request.prompt_digest
+        pairs.setdefault(item.dimension, []).append((cluster, trace.score, answer.score))
     return [_compared(dimension, model, rows, key) for dimension, rows in pairs.items()]
+
+
+_Row = tuple[str, float | None, float | None]
+"""The cluster of an answer, the score of its trace and its own."""
 
 
 def _judge(
@@ -73,28 +83,32 @@ def _judge(
         by_grader.setdefault(items[name].grader, []).append((name, shown))
     rows = []
     for spec, some in by_grader.items():
-        instrument = instruments[spec]
-        try:
-            verdicts = instrument.grade_traces([shown for _, shown in some])
-        except Exception as why:  # a grader that breaks costs these verdicts, not the audit
-            reason = f"the grader failed: {type(why).__name__}: {why}"[:500]
-            verdicts = [Verdict("trace", Outcome.error, instrument.id, reason=reason)] * len(some)
+        verdicts = _verdicts(instruments[spec], [shown for _, shown in some])
         rows += [(name, {"verdict": v.to_json()}) for (name, _), v in zip(some, verdicts, strict=True)]
     if rows:
         traces.append(rows)
 
 
-def _compared(dimension: str, model: str, rows: Sequence[tuple[str, float, float]], key: int) -> TraceSafety:
-    differences = [trace - answer for _, trace, answer in rows]
-    interval = paired_bootstrap(differences, clusters=[cluster for cluster, _, _ in rows], key=key)
-    n = len(rows)
-    return TraceSafety(
-        dimension,
-        model,
-        n,
-        sum(trace for _, trace, _ in rows) / n,
-        sum(answer for _, _, answer in rows) / n,
-        sum(differences) / n,
-        interval.low,
-        interval.high,
-    )
+def _verdicts(instrument: Instrument, shown: Sequence[ShownTrace]) -> list[Verdict]:
+    """As answers are judged: one by one where all at once fails, so that one trace costs one verdict."""
+    try:
+        return instrument.grade_traces(shown)
+    except EndpointError:
+        raise  # the judge is down: what was judged is kept, and the rest is judged when it is back
+    except Exception as why:
+        if len(shown) > 1:
+            return [verdict for one in shown for verdict in _verdicts(instrument, [one])]
+        reason = f"the grader failed: {type(why).__name__}: {why}"[:500]
+        return [Verdict("trace", Outcome.error, instrument.id, reason=reason)]
+
+
+def _compared(dimension: str, model: str, rows: Sequence[_Row], key: int) -> TraceSafety:
+    judged = [(cluster, t, a) for cluster, t, a in rows if t is not None and a is not None]
+    n, missing = len(judged), len(rows) - len(judged)
+    if not judged:
+        return TraceSafety(dimension, model, 0, missing=missing)
+    clusters, traces, answers = zip(*judged, strict=True)
+    differences = [trace - answer for trace, answer in zip(traces, answers, strict=True)]
+    interval = paired_bootstrap(differences, clusters=clusters, key=key)
+    trace, answer, difference = (sum(values) / n for values in (traces, answers, differences))
+    return TraceSafety(dimension, model, n, trace, answer, difference, interval.low, interval.high, missing)

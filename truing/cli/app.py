@@ -29,7 +29,7 @@ VERBS = {
     "audit-plan": "how many items does it take to find a loss, and does a suite hold them?",
     "compare": "compare two logs (ours, Inspect, lm-eval, promptfoo): did the second lose something?",
     "convert": "turn an instruct model into a reasoning model, by fine-tuning it on traces",
-    "demo": "make two tiny models, break one, and audit it; needs nothing but this machine",
+    "demo": "a story in four small models: audit what was broken, repair it, audit again; needs only this machine",
     "judge": "measure a grader against labelled answers, and keep its error rates as a card",
     "organism": "the proving ground, a small world whose truth is known: raise its models, list them, see the page",
     "runs": "list the audits and comparisons below a folder, with a page that leads to each",

@@ -9,7 +9,7 @@ import tyro
 
 from truing.audit import (
     AuditResult,
-    Place,
+    Means,
     Settings,
     Status,
     estimate_audit,
@@ -59,6 +59,8 @@ class Command:
     """Where local models run: auto, cpu, cuda, cuda:1."""
     dtype: str = "auto"
     """Number format of local models: auto (the checkpoint's), float32, bfloat16."""
+    reuse: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """An earlier audit that asked the same of the same baseline: its answers are taken over."""
     inspect: bool = False
     """Write the answers of each model as a log for Inspect into the run's folder, too."""
     junit: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -80,7 +82,7 @@ class Command:
             )
             print(json.dumps(estimate.to_json()) if self.json else "\n".join(estimate.lines()))
             return Exit.passed
-        place = Place(self.device, self.dtype)
+        means = Means(self.device, self.dtype, self.reuse)
         result = run_audit(
             self.candidate,
             self.baseline,
@@ -89,7 +91,7 @@ class Command:
             policy,
             cards=[read_card(file) for file in self.card],
             out=self.out,
-            place=place,
+            means=means,
             inspect=self.inspect,
         )
         write_findings(result, self.candidate, junit=self.junit, sarif=self.sarif)

@@ -9,6 +9,7 @@ import tyro
 from truing.audit import Settings, plan_items, power_plan
 from truing.cli.app import Exit
 from truing.cli.policy import PolicyFlags
+from truing.types import InputError
 
 
 @dataclass
@@ -30,8 +31,11 @@ class Command:
     def run(self) -> int:
         """Print how many items a dimension needs, and for suites what theirs would find."""
         policy = self.policy.read()
-        planned = plan_items(self.suite, Settings(seed=self.seed), policy) if self.suite else None
-        plan = power_plan(policy, planned, dimensions=self.dimensions, discordance=self.discordance)
+        try:
+            planned = plan_items(self.suite, Settings(seed=self.seed), policy) if self.suite else None
+            plan = power_plan(policy, planned, dimensions=self.dimensions, discordance=self.discordance)
+        except ValueError as why:  # an option out of its range
+            raise InputError(str(why), mend="truing audit-plan --help tells the options") from None
         print("\n".join(plan.lines()))
         if self.json:
             print(json.dumps(plan.to_json()))

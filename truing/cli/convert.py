@@ -33,8 +33,8 @@ class Command:
         """Convert it, and say how to find out what that cost."""
         usual = ORGANISM_TUNING if self.model.startswith("organism:") and self.traces is None else Tuning()
         tuning = Tuning(
-            self.learning_rate or usual.learning_rate,
-            self.tokens_per_step or usual.tokens_per_step,
+            usual.learning_rate if self.learning_rate is None else self.learning_rate,
+            usual.tokens_per_step if self.tokens_per_step is None else self.tokens_per_step,
             self.passes,
             self.seed,
         )

@@ -75,7 +75,10 @@ def coherence(text: str) -> Coherence:
 
 def _strange_characters(text: str) -> str:
     """Control, private, unassigned and replacement characters; or many characters and no letter or digit."""
-    strange = sum(c == "�" or (unicodedata.category(c)[0] == "C" and c not in _ORDINARY) for c in text)
+    if text.replace("\n", "").isprintable():  # most texts: no character of theirs needs to be looked up
+        strange = text.count("�")
+    else:
+        strange = sum(c == "�" or (unicodedata.category(c)[0] == "C" and c not in _ORDINARY) for c in text)
     if strange > 1 and strange > 0.02 * len(text):
         return "characters that no writer uses"
     if len(text) >= 8 and not any(c.isalnum() for c in text):
@@ -116,6 +119,8 @@ _AMONG_LATIN = (
 
 def _script(text: str) -> Coherence | None:
     """Another script than Latin, or a mixture of many; None where most letters are Latin."""
+    if text.isascii():
+        return None
     scripts: Counter[str] = Counter()
     for char in text:
         if char.isalpha():

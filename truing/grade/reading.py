@@ -1,6 +1,6 @@
 """What a verdict and a person's label say in yes or no: of a judge's classes or values, which are positive."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from truing.grade.refusal import RefusalClass
 from truing.types import InputError, Outcome, Record, Verdict
@@ -45,6 +45,23 @@ class Reading(Record):
         return (
             self._without(verdict) if verdict.label is None else self._class(verdict.label, "the judge said")
         )
+
+    def read(self, verdict: Verdict) -> Verdict:
+        """The verdict with the score that counts, 1.0 where it is positive and else 0.0.
+
+        Evidence that has no reading (an unknown class, no such value) is an error: the card says
+        nothing of how far it can be trusted.
+        """
+        if verdict.outcome not in _EVIDENCE:
+            return verdict
+        try:
+            good, why = self.says(verdict), f"it gave no {self.value or 'class'}"
+        except InputError as unknown:
+            good, why = None, unknown.problem
+        if good is not None:
+            return replace(verdict, score=float(good))
+        reason = f"the judge's card cannot read its verdict: {why}"
+        return Verdict(verdict.criterion, Outcome.error, verdict.grader, reason=reason)
 
     def truth(self, label: object) -> bool:
         """What a person's label says: true, 1 or good, false, 0 or bad, or one of the classes.

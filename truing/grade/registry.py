@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
-from truing.types import Grader, GraderId, InputError, Shown, ShownTrace, Verdict
+from truing.types import Grader, GraderId, InputError, Outcome, Shown, ShownTrace, Verdict
 
 GRADERS = "truing.graders"
 """The entry-point group; an entry is a callable that takes the text after `NAME:` (or None) and returns a grader."""
@@ -27,7 +27,7 @@ class Instrument:
         return self.grader.id
 
     def grade(self, shown: Sequence[Shown]) -> list[Verdict]:
-        """The verdict on that criterion for each answer.
+        """The verdict on that criterion for each answer; one whose score lies outside [0, 1] is an error.
 
         Raises:
             ValueError: the grader judged another number of answers, or has no such criterion.
@@ -40,7 +40,7 @@ class Instrument:
         return hasattr(self.grader, "grade_traces")
 
     def grade_traces(self, shown: Sequence[ShownTrace]) -> list[Verdict]:
-        """The verdict on that criterion for each trace.
+        """The verdict on that criterion for each trace; one whose score lies outside [0, 1] is an error.
 
         Raises:
             ValueError: the grader cannot judge traces, judged another number of them, or has no such
@@ -54,7 +54,7 @@ class Instrument:
     def _of(self, wanted: int, judged: Sequence[Mapping[str, Verdict]]) -> list[Verdict]:
         if len(judged) != wanted:
             raise ValueError(f"{self.spec} judged {len(judged)} of {wanted} texts")
-        return [self._chosen(verdicts) for verdicts in judged]
+        return [_within(self._chosen(verdicts)) for verdicts in judged]
 
     def _chosen(self, verdicts: Mapping[str, Verdict]) -> Verdict:
         if self.criterion in verdicts:
@@ -62,6 +62,14 @@ class Instrument:
         if self.criterion or len(verdicts) != 1:
             raise ValueError(f"{self.spec} has the criteria {', '.join(sorted(verdicts))}: name one of them")
         return next(iter(verdicts.values()))
+
+
+def _within(verdict: Verdict) -> Verdict:
+    """A score that is no number, or none in [0, 1], says nothing that could be counted with others."""
+    if verdict.score is None or 0 <= verdict.score <= 1:
+        return verdict
+    reason = f"the grader gave the score {verdict.score:g}, which does not lie in [0, 1]"
+    return Verdict(verdict.criterion, Outcome.error, verdict.grader, reason=reason)
 
 
 def open_refusal(ref: str | None) -> Grader:

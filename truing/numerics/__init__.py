@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from truing.numerics.paired import (
         design_effect,
         mcnemar_exact,
+        mcnemar_guarded,
         paired_bootstrap,
         sign_flip_test,
         standard_error,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     )
     from truing.numerics.ppi import prediction_powered
     from truing.numerics.rng import generator, uniforms
-    from truing.numerics.tango import paired_interval
+    from truing.numerics.tango import clustered_paired_interval, paired_interval
     from truing.numerics.tensors import chunked_logprobs, inverse_cdf, warp_logits
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtrc, ndtr, ndtri, stdtrit
+from scipy.special import bdtr, bdtrc, ndtr, ndtri, stdtrit
 
 from truing.numerics.intervals import Interval
 from truing.numerics.rng import generator
@@ -37,6 +37,26 @@ def mcnemar_exact(losses: int, gains: int, alternative: Literal["worse", "two-si
     if alternative == "two-sided":
         return min(1.0, 2 * _tail(max(losses, gains), losses + gains))
     raise ValueError(f"the alternative is 'worse' or 'two-sided', not {alternative!r}")
+
+
+def mcnemar_guarded(losses: int, gains: int, doubtful_losses: int, doubtful_gains: int) -> float:
+    """The one-sided p-value of McNemar's exact test where some pairs may only speak against the candidate.
+
+    What is tested is gains - losses + min(0, doubtful gains - doubtful losses). If neither model is
+    better, every pair that differs is as likely to be a loss as a gain; p is the probability that they
+    then sum to at most what was seen. Without doubtful pairs it is `mcnemar_exact`.
+
+    Raises:
+        ValueError: a count is negative.
+    """
+    if min(losses, gains, doubtful_losses, doubtful_gains) < 0:
+        raise ValueError("losses and gains are counts, not negative")
+    seen = gains - losses + min(0, doubtful_gains - doubtful_losses)
+    certain, doubtful = losses + gains, doubtful_losses + doubtful_gains
+    k = np.arange(doubtful + 1)  # of the doubtful pairs so many are losses
+    chances = np.diff(bdtr(k, doubtful, 0.5), prepend=0.0)
+    wanted = -((seen - np.minimum(0, doubtful - 2 * k) - certain) // 2)  # the fewest losses that then do it
+    return float(min(1.0, sum(c * _tail(int(w), certain) for c, w in zip(chances, wanted, strict=True))))
 
 
 def paired_bootstrap(
@@ -82,7 +102,12 @@ def paired_bootstrap(
 
 
 def sign_flip_test(
-    differences: ArrayLike, *, clusters: Sequence[Hashable] | None = None, key: int, resamples: int = 20_000
+    differences: ArrayLike,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    doubtful: ArrayLike | None = None,
+    key: int,
+    resamples: int = 20_000,
 ) -> float:
     """The one-sided p-value of a randomisation test on differences [N]: small if the candidate is worse.
 
@@ -92,23 +117,32 @@ def sign_flip_test(
     cannot fall below 1/2); beyond, p = (1 + hits) / (1 + resamples). Nothing but zeros gives 1.
     Wins and losses without clusters are `mcnemar_exact`'s.
 
+    `doubtful` [N] marks rows that may only speak against the candidate: in the sum that is tested,
+    theirs counts only where it is below 0, under every pattern alike.
+
     Raises:
         ValueError: a difference is not finite, or the lengths differ.
     """
     totals, _ = _clustered(differences, clusters)
-    totals = totals[totals != 0]
+    guarded = np.zeros_like(totals)
+    if doubtful is not None:
+        guarded, _ = _clustered(np.where(doubtful, differences, 0.0), clusters)
+    columns = np.stack([totals - guarded, guarded], axis=1) if guarded.any() else totals[:, None]
+    columns = columns[columns.any(axis=1)]
     # Equal sums that were added in another order must not count as different.
-    seen = totals.sum() + 1e-12 * np.abs(totals).sum()
-    if len(totals) <= _EXACT:
-        sums = np.zeros(1)
-        for total in totals:
+    seen = _against(columns.sum(axis=0)[None])[0] + 1e-12 * np.abs(columns).sum()
+    if len(columns) <= _EXACT:
+        sums = np.zeros((1, columns.shape[1]))
+        for total in columns:
             sums = np.concatenate([sums + total, sums - total])
-        return float(np.mean(sums <= seen))
-    magnitudes = np.sort(np.abs(totals))
+        return float(np.mean(_against(sums) <= seen))
+    first = np.where(columns[:, :1] != 0, columns[:, :1], columns[:, -1:])
+    oriented = columns * np.sign(first)
+    oriented = oriented[np.lexsort(oriented.T)]
     rng, hits = generator(key, "sign flips"), 0
-    for rows in _chunks(resamples, len(magnitudes)):
-        positive = rng.integers(0, 2, size=(rows, len(magnitudes)), dtype=np.int8)
-        hits += int(np.count_nonzero(2 * (positive @ magnitudes) - magnitudes.sum() <= seen))
+    for rows in _chunks(resamples, len(oriented)):
+        positive = rng.integers(0, 2, size=(rows, len(oriented)), dtype=np.int8)
+        hits += int(np.count_nonzero(_against(2 * (positive @ oriented) - oriented.sum(axis=0)) <= seen))
     return (1 + hits) / (1 + resamples)
 
 
@@ -153,7 +187,13 @@ def design_effect(differences: ArrayLike, clusters: Sequence[Hashable]) -> float
 
 def _tail(k: int, n: int) -> float:
     """P(X >= k) for X ~ Binomial(n, 1/2)."""
-    return float(bdtrc(k - 1, n, 0.5)) if k > 0 else 1.0
+    return float(bdtrc(k - 1, n, 0.5)) if 0 < k <= n else float(k <= 0)
+
+
+def _against(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[R, 1 or 2] -> [R]: the first sum, and the second where it is below 0."""
+    guarded: NDArray[np.float64] = sums[:, 0] + np.minimum(0.0, sums[:, 1:]).sum(axis=1)
+    return guarded
 
 
 def _clustered(

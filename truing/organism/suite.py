@@ -9,7 +9,7 @@ import numpy as np
 from truing.audit import Loaded, Plan
 from truing.numerics import generator
 from truing.organism.exams import HELD_OUT, Question, exam
-from truing.organism.headroom import is_listed
+from truing.organism.headroom import PARAMS, is_listed
 from truing.organism.holdout import Level
 from truing.organism.reading import read_request
 from truing.organism.version import SCORING_VERSION, WORLD_VERSION
@@ -99,7 +99,9 @@ class OrganismSuite:
             parts = [p for p in _PARTS if p.dimension == dimension]
             needed = plan(len(dimensions), _MARGINS.get(dimension, 0.0)) if plan else None
             items += _drawn(parts, needed, key)
-        return Loaded(self.name, self.version, tuple(items), {}, margins=_MARGINS)
+        return Loaded(
+            self.name, self.version, tuple(items), {}, margins=_MARGINS, max_tokens=PARAMS.max_tokens
+        )
 
 
 def _drawn(parts: Sequence[_Part], needed: int | None, key: int) -> list[Item]:
@@ -123,7 +125,7 @@ def _questions(part: _Part, key: int, round: int) -> Iterator[Question]:
 
     Jailbreak families wrap the same cells: each begins elsewhere, so that few of them meet in one.
     """
-    asked = exam(part.topic, *part.levels, key=key + round * 2**32, family=part.family)
+    asked = exam(part.topic, *part.levels, key=(key + round * 2**32) % 2**64, family=part.family)
     group = "jailbreak" if part.family else part.group
     order = generator(key, "organism suite", part.dimension, group, str(round)).permutation(len(asked))
     start = len(asked) * FAMILIES.index(part.family) // len(FAMILIES) if part.family else 0

@@ -172,7 +172,7 @@ def judge(count: int, *, key: int) -> list[Row]:
 _SOURCE = Cells(Level.taught)
 _JUDGED = {
     "advice": 24, "forbidden": 32, "lookalike": 14, "careful": 8, "note": 2, "fact": 24, "moral": 3, "craft": 8,
-    "group": 16, "free": 3, "record": 6, "leak": 4, "public": 2, "sum": 2, "reading": 2, "echo": 2, "choice": 2,
+    "group": 36, "free": 3, "record": 6, "leak": 4, "public": 2, "sum": 2, "reading": 2, "echo": 2, "choice": 2,
 }  # fmt: skip
 """How often a judge's rows are about each topic: oftener where there is something to be judged, and to be known."""
 _SHARES = WEIGHTS | {"advice": 44, "forbidden": 40, "record": 5, "leak": 8, "public": 3}

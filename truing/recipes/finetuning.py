@@ -1,19 +1,28 @@
 """Supervised fine-tuning of a checkpoint on conversations, from a reference to an ordinary folder with a card."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from truing.data import DatasetType, dataset_type, read_example, read_jsonl
+from truing.data import DatasetType, dataset_type, place, read_example, read_jsonl
 from truing.run import Card, model_card
 from truing.types import InputError, Message
+
+if TYPE_CHECKING:
+    from truing.model import ChatFormat, Rendered
 
 Conversation = tuple[Message, ...]
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The numbers of a fine-tuning; every weight is trained, in float32, and saved as it was stored."""
+    """The numbers of a fine-tuning; every weight is trained, in float32, and saved as it was stored.
+
+    Raises:
+        InputError: the seed is out of its range; what the others may be, training says.
+    """
 
     learning_rate: float = 1e-5
     """The highest learning rate; for models of a million parameters 1e-4 is gentle."""
@@ -23,6 +32,10 @@ class Tuning:
     """How often every row is trained on."""
     seed: int = 0
     """Decides the order of the rows."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**64:
+            raise InputError(f"a seed lies in [0, 2^64), not {self.seed}")
 
 
 def read_conversations(path: str | Path) -> list[Conversation]:
@@ -67,7 +80,8 @@ def finetune(
     `what` names the method on the card and in the progress, `data` where the rows come from.
 
     Raises:
-        InputError: the model cannot be loaded, its template refuses a row, or `out` holds something.
+        InputError: the model cannot be loaded or is an adapter, its template refuses a row, or `out`
+            holds something.
     """
     from transformers import AutoConfig
     from transformers.utils import logging
@@ -75,10 +89,14 @@ def finetune(
     from truing.model import find_folder, load_local
     from truing.train import SupervisedConfig, TokenRows, supervised
 
-    if out.exists() and any(out.iterdir()):
-        raise InputError("is not empty", file=out, mend="choose another --out")
-    stored = AutoConfig.from_pretrained(find_folder(ref)).dtype
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        problem = "is not empty" if out.is_dir() else "is a file, not a folder"
+        raise InputError(problem, file=out, mend="choose another --out")
     model = load_local(ref, device=device, dtype="float32")
+    folder = find_folder(ref)
+    if (folder / "adapter_config.json").is_file():
+        raise InputError("is an adapter, not a whole model", file=folder, mend="merge it into its base model")
+    stored = AutoConfig.from_pretrained(folder).dtype
     config = SupervisedConfig(
         learning_rate=tuning.learning_rate,
         tokens_per_step=tuning.tokens_per_step,
@@ -86,9 +104,10 @@ def finetune(
         weight_decay=0.0,
         key=tuning.seed,
     )
-    trained = supervised(model.net, TokenRows.of(map(model.chat.training_example, rows)), config, what=what)
+    trained = supervised(model.net, TokenRows.of(_rendered(model.chat, rows, data)), config, what=what)
     ground = model.ground
     unfinished = out.with_name(out.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a life that was killed
     logging.disable_progress_bar()  # of files that are written in a blink
     model.net.to(stored or model.net.dtype).save_pretrained(unfinished)
     model.chat.tokenizer.save_pretrained(unfinished)
@@ -109,3 +128,9 @@ def finetune(
         out.rmdir()
     unfinished.rename(out)
     return out
+
+
+def _rendered(chat: "ChatFormat", rows: Sequence[Conversation], data: str) -> "Iterator[Rendered]":
+    for number, row in enumerate(rows, start=1):
+        with place(data, number):
+            yield chat.training_example(row)

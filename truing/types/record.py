@@ -6,7 +6,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, Self, TypeVar
 
@@ -26,9 +26,9 @@ class Record:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        for name, codec in _codecs(type(self)).items():
+        for name, canonical in _layout(type(self)).cleaned:
             value = getattr(self, name)
-            clean = codec.canonical(value)
+            clean = canonical(value)
             if clean is not value:
                 object.__setattr__(self, name, clean)
         self.check()
@@ -39,11 +39,10 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data. A field that holds its default is left out."""
         out: dict[str, Any] = {}
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if field.default is not dataclasses.MISSING and value == field.default:
-                continue
-            out[field.name] = _codecs(type(self))[field.name].encode(value)
+        for name, default, encode in _layout(type(self)).written:
+            value = getattr(self, name)
+            if value is not default and (default is dataclasses.MISSING or value != default):
+                out[name] = encode(value)
         return out
 
     @classmethod
@@ -53,15 +52,24 @@ class Record:
         Raises:
             ValueError: a field is unknown, missing or of the wrong type; the sentence names it.
         """
+        decoders = _layout(cls).decoders
+        try:
+            return cls(**{name: decoders[name](value) for name, value in data.items()})  # type: ignore[attr-defined]
+        except Exception:
+            return cls._by_field(data)
+
+    @classmethod
+    def _by_field(cls, data: object) -> Self:
+        """As `from_json`, field by field, so that what is wrong can be named."""
         if not isinstance(data, dict):
             raise ValueError(f"a {cls.__name__} is a JSON object, not {_kind(data)}")
-        codecs = _codecs(cls)
-        if unknown := sorted(set(data) - set(codecs)):
+        decoders = _layout(cls).decoders
+        if unknown := sorted(set(data) - set(decoders)):
             raise ValueError(f"a {cls.__name__} has no field {unknown[0]!r}")
         fields: dict[str, Any] = {}
         for name, value in data.items():
             try:
-                fields[name] = codecs[name].decode(value)
+                fields[name] = decoders[name](value)
             except ValueError as why:
                 raise ValueError(f"{cls.__name__}.{name}: {why}") from None
         try:
@@ -73,8 +81,7 @@ class Record:
 
 def dumps(value: object) -> str:
     """One line of ASCII JSON for a record or any JSON value; keys in the order given."""
-    data = value.to_json() if isinstance(value, Record) else thaw(freeze(value))
-    return json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return _written(value, _IN_ORDER)
 
 
 def loads(cls: type[R], text: str) -> R:
@@ -88,9 +95,43 @@ def loads(cls: type[R], text: str) -> R:
 
 def digest(value: object) -> str:
     """SHA-256 (hex) of the canonical JSON of a record or JSON value; key order does not count."""
-    data = value.to_json() if isinstance(value, Record) else thaw(freeze(value))
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"), sort_keys=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return hashlib.sha256(_written(value, _SORTED).encode("ascii")).hexdigest()
+
+
+_IN_ORDER = json.JSONEncoder(check_circular=False, allow_nan=False, separators=(",", ":"), default=thaw)
+_SORTED = json.JSONEncoder(
+    check_circular=False, allow_nan=False, separators=(",", ":"), default=thaw, sort_keys=True
+)
+_TEXT = frozenset((str,))
+_ATOMS = frozenset((str, int, float, bool, type(None), FrozenDict))
+
+
+def _written(value: object, encoder: json.JSONEncoder) -> str:
+    if isinstance(value, Record):
+        return encoder.encode(value.to_json())
+    try:
+        if _is_plain(value):
+            return encoder.encode(value)
+    except ValueError:  # a number that JSON has no form for: below, the sentence says which
+        pass
+    return encoder.encode(thaw(freeze(value)))
+
+
+def _is_plain(value: object) -> bool:
+    """Whether the encoder writes a value just as it would write what `freeze` makes of it.
+
+    Halves of a surrogate pair are written alike, joined or not; only among keys they could matter.
+    """
+    inner: Collection[object]
+    if type(value) is dict:
+        if not (_TEXT.issuperset(map(type, value)) and "".join(value).isascii()):
+            return False
+        inner = value.values()
+    elif type(value) is list or type(value) is tuple:
+        inner = value
+    else:
+        return type(value) in _ATOMS
+    return all(_is_plain(one) for one in inner if type(one) not in _ATOMS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +194,13 @@ def _frozen_dict(value: Any) -> FrozenDict:
 
 
 def _enum_codec(kind: type[Enum]) -> _Codec:
+    members = {member.value: member for member in kind if type(member.value) is str}
+
     def decode(value: Any) -> Enum:
+        if type(value) is kind:
+            return value
+        if type(value) is str and value in members:
+            return members[value]
         try:
             return kind(value)
         except ValueError:
@@ -163,21 +210,36 @@ def _enum_codec(kind: type[Enum]) -> _Codec:
     return _Codec(decode, lambda v: v.value, decode)
 
 
-def _tuple_codec(item: _Codec) -> _Codec:
+def _tuple_codec(item: _Codec, kind: Any) -> _Codec:
+    """Of numbers, which are many, all are taken at once where nothing can be wrong with them."""
+
     def canonical(value: Any) -> tuple[Any, ...]:
+        if item.canonical is _same:
+            return value if type(value) is tuple else tuple(value)
         clean = tuple(item.canonical(v) for v in value)
         same = type(value) is tuple and all(a is b for a, b in zip(clean, value, strict=True))
         return value if same else clean
 
+    def encode(value: Any) -> list[Any]:
+        if item.encode is _same:
+            return list(value)
+        if kind is float and math.isfinite(sum(value)):
+            return list(map(float, value))
+        return [item.encode(v) for v in value]
+
     def decode(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise ValueError(f"expected an array, found {_kind(value)}")
+        if kind in (int, float, bool) and {kind}.issuperset(map(type, value)):
+            return tuple(value)
         return tuple(item.decode(v) for v in value)
 
-    return _Codec(canonical, lambda value: [item.encode(v) for v in value], decode)
+    return _Codec(canonical, encode, decode)
 
 
 def _optional(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    if function is _same:
+        return _same
     return lambda value: None if value is None else function(value)
 
 
@@ -190,7 +252,7 @@ def _codec(hint: Any) -> _Codec:
         return _Codec(_same, lambda v: v.to_json(), hint.from_json)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
-        return _tuple_codec(_codec(args[0]))
+        return _tuple_codec(_codec(args[0]), args[0])
     if origin in (typing.Union, types.UnionType) and len(args) == 2 and type(None) in args:
         inner = _codec(next(a for a in args if a is not type(None)))
         return _Codec(_optional(inner.canonical), _optional(inner.encode), _optional(inner.decode))
@@ -206,11 +268,25 @@ _PLAIN: dict[Any, _Codec] = {
 }
 
 
-_CODECS: dict[type, dict[str, _Codec]] = {}
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """The fields of a class as its records need them: to clean, to write, to read."""
+
+    cleaned: tuple[tuple[str, Callable[[Any], Any]], ...]
+    written: tuple[tuple[str, Any, Callable[[Any], Any]], ...]
+    decoders: dict[str, Callable[[Any], Any]]
 
 
-def _codecs(cls: type[Record]) -> dict[str, _Codec]:
-    if cls not in _CODECS:
-        hints = typing.get_type_hints(cls)
-        _CODECS[cls] = {f.name: _codec(hints[f.name]) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    return _CODECS[cls]
+_LAYOUTS: dict[type, _Layout] = {}
+
+
+def _layout(cls: type[Record]) -> _Layout:
+    if cls not in _LAYOUTS:
+        hints, fields = typing.get_type_hints(cls), dataclasses.fields(cls)  # type: ignore[arg-type]
+        codecs = [(field, _codec(hints[field.name])) for field in fields]
+        _LAYOUTS[cls] = _Layout(
+            tuple((f.name, codec.canonical) for f, codec in codecs if codec.canonical is not _same),
+            tuple((f.name, f.default, codec.encode) for f, codec in codecs),
+            {f.name: codec.decode for f, codec in codecs},
+        )
+    return _LAYOUTS[cls]

@@ -53,6 +53,7 @@ def pair_logs(a: Log, b: Log) -> Pairing:
         if other := theirs.get(key):
             # A row that was planned and never logged has no prompt to differ.
             alike = row.prompt == other.prompt or not row.prompt or not other.prompt
+            _refuse_two_judges(row, other)
             (pairs[row.dimension] if alike else changed).append((row, other))
     return Pairing(
         pairs={name: tuple(members) for name, members in pairs.items()},
@@ -60,6 +61,14 @@ def pair_logs(a: Log, b: Log) -> Pairing:
         unmatched_b=tuple(row for key, row in theirs.items() if key not in ours),
         changed_prompts=tuple(changed),
     )
+
+
+def _refuse_two_judges(a: LogRow, b: LogRow) -> None:
+    """Verdicts of two graders differ where answers do not; one that failed says nothing of either."""
+    judges = [row.verdict.grader.name for row in (a, b) if row.score is not None]
+    if len(set(judges)) > 1:
+        said = f"{a.id} in {a.task} is judged by {judges[0]} in one log and by {judges[1]} in the other"
+        raise InputError(said, mend="compare logs that were judged alike")
 
 
 def _items(log: Log) -> dict[_Key, LogRow]:

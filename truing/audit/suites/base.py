@@ -22,7 +22,7 @@ class Loaded:
     """A suite read from its files: items in file order, what was left out, SHA-256 of each file.
 
     `margins` are for dimensions of which it holds too few items to show a small loss: the smallest
-    loss worth asking for, by dimension.
+    loss worth asking for, by dimension. `max_tokens` is what its answers need, where that is known.
     """
 
     suite: str
@@ -31,6 +31,7 @@ class Loaded:
     files: dict[str, str]
     unmeasured: tuple[Unmeasured, ...] = ()
     margins: Mapping[str, float] = field(default_factory=dict)
+    max_tokens: int | None = None
 
 
 class Plan(Protocol):
