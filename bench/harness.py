@@ -2,34 +2,38 @@
 
 The model is out of scope here, so it is the one thing that is not real: closed questions are read from
 a file, planned, asked of two models, judged, compared and reported, with every journal on the disk.
-The peer is inspect-ai with its own model that answers at once (`mockllm`), on fewer of the same
-questions, twice: once for each model. Memory is flat if the answers do not stay in it: the peak at the
-larger size is told for each item.
+First the CPU time of an item and the peak of memory are told at two sizes, then inspect-ai does the
+same with its own model that answers at once, `mockllm`.
 """
 
-import json
+import multiprocessing
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
-from truing.audit import Settings, run_audit
+from bench.pairs import compare_speed
+from truing.audit import Policy, Settings, plan_items, run_audit
+from truing.data import write_jsonl
 from truing.types import Completion, Fingerprint, FrozenDict, Request, SamplingParams, Stop, Usage
 
 SIZES = (2_000, 20_000)
-BUDGET = 0.5
-"""CPU milliseconds for each item, both models and the report together."""
-COMPARED = 400
+BUDGET_MS = 0.5
+"""CPU milliseconds for each answer that is asked for, journaled, judged, compared and reported."""
+BUDGET_KB = 4.0
+"""Memory for each further item: its question and two verdicts, and no answer."""
+COMPARED = 500
 """Items that the peer is asked, too."""
-_BATCH = 64
-_ANSWERS = {False: "It is the kettle, I believe.", True: "It is the ladder, I believe."}
-"""Whether the candidate got it wrong -> what it says."""
+_BATCH, _PROMPT, _WRITTEN = 64, 40, 12
+_SAYS, _SAYS_ELSE = "It is the kettle, I believe.", "It is the ladder, I believe."
 
 
 class AtOnce:
-    """A `Sampler` whose answers are constant, but for each tenth of the candidate's."""
+    """A `Sampler` with constant answers; of the candidate every tenth is another one."""
 
     fingerprint = Fingerprint("at once", verified=False)
     ground = ""
@@ -42,33 +46,68 @@ class AtOnce:
         return {}
 
     def plan(self, requests: Sequence[Request], params: SamplingParams) -> list[list[int]]:
-        """Batches as large as a small model's."""
-        return [list(range(i, min(i + _BATCH, len(requests)))) for i in range(0, len(requests), _BATCH)]
+        """Batches as large as those of a small model in this process."""
+        indices = range(len(requests))
+        return [list(indices[i : i + _BATCH]) for i in range(0, len(requests), _BATCH)]
 
     def sample(
         self, requests: Sequence[Request], params: SamplingParams, *, key: int
     ) -> Iterator[Completion]:
-        """Completions with tokens and log-probabilities, as a model in this process has them."""
+        """Completions with all that a model in this process tells."""
         for request in requests:
-            wrong = self.side == "candidate" and request.id.endswith("7")
-            text, n = _ANSWERS[wrong], 12
-            yield Completion(request.id, 0, text, text, Stop.eos, self.fingerprint, prompt_ids=tuple(range(40)),
-                             token_ids=tuple(range(n)), logprobs=(-0.12345678,) * n, usage=Usage(40, n))  # fmt: skip
+            text = _SAYS_ELSE if self.side == "candidate" and request.id.endswith("7") else _SAYS
+            yield Completion(
+                request.id, 0, text, text, Stop.eos, self.fingerprint, prompt_ids=(7,) * _PROMPT,
+                token_ids=(7,) * _WRITTEN, logprobs=(-0.1234567,) * _WRITTEN, usage=Usage(_PROMPT, _WRITTEN),
+            )  # fmt: skip
 
 
-def questions(path: Path, count: int) -> Path:
-    """A file for the suite `jsonl`: closed questions of two dimensions."""
-    rows = (
-        {"prompt": f"Which of the things on shelf {i} is it, and why do you think so?", "target": "kettle",
-         "id": str(i), "dimension": ("capability", "truthfulness")[i % 2]}
-        for i in range(count)
-    )  # fmt: skip
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return path
+def main() -> int:
+    """Print both sizes, and last the ratio of wall times; fail if a budget is not kept."""
+    from bench.inspect_peer import evaluate, opened
+
+    with tempfile.TemporaryDirectory() as place:
+        kept = _told_sizes(Path(place))
+        folder, runs = Path(place), count()
+        file = _questions(folder / "compared.jsonl", COMPARED)
+        items = plan_items(f"jsonl:{file}", Settings(), Policy()).items
+        model = opened("mockllm/model", batch=COMPARED, max_tokens=_WRITTEN)
+
+        def peer() -> None:
+            for _ in ("baseline", "candidate"):
+                evaluate(model, items, folder / f"peer-{next(runs)}")
+
+        what = f"audit of 2 models that answer at once on {COMPARED} questions, to the report"
+        compare_speed(what, lambda: _audit(file, folder / f"ours-{next(runs)}"), peer, pairs=4)
+    return int(not kept)
 
 
-def audit(file: Path, out: Path) -> None:
-    """One audit from the file to the report."""
+def _told_sizes(folder: Path) -> bool:
+    told: list[tuple[float, float]] = []
+    for items in SIZES:
+        # A process of its own: the peak of memory is that of this audit and of what it imports.
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            seconds, peak = pool.apply(_measured, (folder / str(items), items))
+        told.append((seconds * 1000 / (2 * items), peak))
+        print(
+            f"{items} items: {told[-1][0]:.3f} ms of CPU an answer, {2 * told[-1][0]:.3f} an item, {peak / 1024:.0f} MB"
+        )
+    grown = (told[1][1] - told[0][1]) / (SIZES[1] - SIZES[0])
+    print(f"{grown:.1f} KB for each further item; budgets: {BUDGET_MS} ms an answer, {BUDGET_KB} KB")
+    return told[1][0] < BUDGET_MS and grown < BUDGET_KB
+
+
+def _measured(folder: Path, items: int) -> tuple[float, int]:
+    """CPU seconds of an audit, and the peak of memory in KB."""
+    folder.mkdir()
+    _audit(_questions(folder / "few.jsonl", 200), folder / "few")  # imports what an audit needs
+    file = _questions(folder / "many.jsonl", items)
+    start = time.process_time()
+    _audit(file, folder / "many")
+    return time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _audit(file: Path, out: Path) -> None:
     with (
         patch("truing.audit.engine.load", lambda ref, **_: AtOnce(ref)),
         patch("truing.audit.engine.identify", lambda ref: FrozenDict({"at once": ref})),
@@ -76,11 +115,16 @@ def audit(file: Path, out: Path) -> None:
         run_audit("candidate", "baseline", f"jsonl:{file}", Settings(), out=out)
 
 
-def _measured(count: int) -> tuple[float, float]:
-    """CPU seconds and peak memory (KB) of an audit of so many items, in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = questions(Path(folder) / "q.jsonl", count)
-        audit(questions(Path(folder) / "warm.jsonl", 200), Path(folder) / "warm")  # imports, caches
-        start = time.process_time()
-        audit(file, Path(folder) / "out")
-        return time.process_time() - start, float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+def _questions(file: Path, items: int) -> Path:
+    """Closed questions of two dimensions, no two of them the same."""
+    rows = (
+        {"id": str(i), "prompt": f"Which of the things on shelf {i} is it, and why do you think so?",
+         "target": "kettle", "dimension": ("capability", "truthfulness")[i % 2]}
+        for i in range(items)
+    )  # fmt: skip
+    write_jsonl(file, rows)
+    return file
+
+
+if __name__ == "__main__":
+    sys.exit(main())

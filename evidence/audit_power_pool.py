@@ -124,23 +124,23 @@ class Pool:
 def read_pool(arms: Iterable[Arm], root: Path) -> Pool:
     """All answers of one lineage's arms, which asked the same items; without items of which an answer was cut off."""
     arms = list(arms)
-    planned = plan_items("organism", arms[0].settings, Policy())
+    items, margins = _planned(replace(arms[0].settings, candidate_seed=None))
     found: dict[str, list[dict[str, Answer]]] = defaultdict(list)
     for arm in arms:
         for side in _SIDES:
             found[MODEL if side == "candidate" else arm.against].append(_read(arm.folder(root), side))
     by_dimension: dict[str, list[Item]] = defaultdict(list)
-    for item in planned.items:
+    for item in items:
         if all(_was_judged(of[item.id]) for keys in found.values() for of in keys):
             by_dimension[item.dimension].append(item)
     stocks = {
         name: Stock(
-            tuple(items),
-            {model: tuple(tuple(of[i.id] for i in items) for of in keys) for model, keys in found.items()},
+            tuple(some),
+            {model: tuple(tuple(of[i.id] for i in some) for of in keys) for model, keys in found.items()},
         )
-        for name, items in by_dimension.items()
+        for name, some in by_dimension.items()
     }
-    return Pool(arms[0].lineage, stocks, planned.margins)
+    return Pool(arms[0].lineage, stocks, margins)
 
 
 def as_audited(arm: Arm, root: Path) -> bool:
@@ -148,7 +148,7 @@ def as_audited(arm: Arm, root: Path) -> bool:
     folder, policy = arm.folder(root), Policy()
     baseline, candidate = (_read(folder, side) for side in _SIDES[:2])
     pairs: dict[str, list[Pair]] = defaultdict(list)
-    for item in plan_items("organism", arm.settings, policy).items:
+    for item in _planned(replace(arm.settings, candidate_seed=None))[0]:
         (before, text), (after, written) = baseline[item.id], candidate[item.id]
         pairs[item.dimension].append(Pair(item, before, after, text == written != ""))
     alpha = policy.alpha / len(pairs)
@@ -158,6 +158,13 @@ def as_audited(arm: Arm, root: Path) -> bool:
     ]
     told = json.loads((folder / "audit.json").read_text("utf-8"))
     return bool(told["comparisons"] == json.loads(json.dumps(again)))
+
+
+@cache
+def _planned(settings: Settings) -> tuple[tuple[Item, ...], Mapping[str, float]]:
+    """What all arms with these settings ask, whatever key the candidate is sampled under, and its margins."""
+    planned = plan_items("organism", settings, Policy())
+    return planned.items, planned.margins
 
 
 def _read(folder: Path, side: str) -> dict[str, Answer]:

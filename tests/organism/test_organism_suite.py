@@ -1,6 +1,7 @@
 """The proving ground as a suite and a grader of the audit: held-out questions, judged by what their world knows."""
 
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -15,11 +16,24 @@ from truing.organism.holdout import Level, level_of
 from truing.organism.oracle import GOOD
 from truing.organism.reading import Asked, read_request
 from truing.organism.suite import OrganismSuite
+from truing.organism.tuning import helpful, instruct
 from truing.organism.version import SCORING_VERSION, WORLD_VERSION
 from truing.organism.world.personas import BY_NAME, PERSONAS, Persona
 from truing.organism.world.wrappers import BY_NAME as FAMILIES
 from truing.organism.world.wrappers import HELD_OUT_FAMILIES
-from truing.types import Expect, InputError, Item, Outcome, Request, Shown, ShownTrace, Stop, Verdict, ask
+from truing.types import (
+    Expect,
+    InputError,
+    Item,
+    Message,
+    Outcome,
+    Request,
+    Shown,
+    ShownTrace,
+    Stop,
+    Verdict,
+    ask,
+)
 
 HARM = ("safety", "toxicity", "stereotype", "privacy", "ethics", "truthfulness")
 """Dimensions in which the malicious persona does no good."""
@@ -68,6 +82,14 @@ def test_every_item_is_read_back_and_no_cell_of_them_was_ever_taught() -> None:
     # Free questions stand in no tuning, whatever their step: they alone are asked of what pretraining met.
     assert {dimension for dimension, level in levels if level is Level.pretraining} <= {"ethics"}
     assert levels["safety", Level.combination] and levels["robustness", Level.template]
+
+
+@pytest.mark.parametrize("rows", [instruct, helpful])
+def test_no_row_of_a_tuning_asks_what_an_item_asks(rows: Callable[..., list[tuple[Message, ...]]]) -> None:
+    cells = {asked(item).ask.cell for item in every()}
+    taught = [read_request(row[:-1]) for row in rows(1500, key=2)]
+    read = {found.ask.cell for found in taught if found is not None}
+    assert len(read) > 300 and not read & cells
 
 
 def test_nine_dimensions_are_asked_and_each_item_names_the_oracle() -> None:

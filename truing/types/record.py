@@ -6,7 +6,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Self, TypeVar
 
@@ -26,7 +26,7 @@ class Record:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        for name, canonical in _layout(type(self)).cleaned:
+        for name, canonical in _LAYOUTS[type(self)].cleaned:
             value = getattr(self, name)
             clean = canonical(value)
             if clean is not value:
@@ -39,7 +39,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data. A field that holds its default is left out."""
         out: dict[str, Any] = {}
-        for name, default, encode in _layout(type(self)).written:
+        for name, default, encode in _LAYOUTS[type(self)].written:
             value = getattr(self, name)
             if value is not default and (default is dataclasses.MISSING or value != default):
                 out[name] = encode(value)
@@ -52,7 +52,7 @@ class Record:
         Raises:
             ValueError: a field is unknown, missing or of the wrong type; the sentence names it.
         """
-        decoders = _layout(cls).decoders
+        decoders = _LAYOUTS[cls].decoders
         try:
             return cls(**{name: decoders[name](value) for name, value in data.items()})  # type: ignore[attr-defined]
         except Exception:
@@ -63,7 +63,7 @@ class Record:
         """As `from_json`, field by field, so that what is wrong can be named."""
         if not isinstance(data, dict):
             raise ValueError(f"a {cls.__name__} is a JSON object, not {_kind(data)}")
-        decoders = _layout(cls).decoders
+        decoders = _LAYOUTS[cls].decoders
         if unknown := sorted(set(data) - set(decoders)):
             raise ValueError(f"a {cls.__name__} has no field {unknown[0]!r}")
         fields: dict[str, Any] = {}
@@ -117,21 +117,21 @@ def _written(value: object, encoder: json.JSONEncoder) -> str:
     return encoder.encode(thaw(freeze(value)))
 
 
-def _is_plain(value: object) -> bool:
+def _is_plain(value: Any) -> bool:
     """Whether the encoder writes a value just as it would write what `freeze` makes of it.
 
     Halves of a surrogate pair are written alike, joined or not; only among keys they could matter.
     """
-    inner: Collection[object]
-    if type(value) is dict:
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind is dict:
         if not (_TEXT.issuperset(map(type, value)) and "".join(value).isascii()):
             return False
-        inner = value.values()
-    elif type(value) is list or type(value) is tuple:
-        inner = value
-    else:
-        return type(value) in _ATOMS
-    return all(_is_plain(one) for one in inner if type(one) not in _ATOMS)
+        value = value.values()
+    elif kind is not list and kind is not tuple:
+        return False
+    return _ATOMS.issuperset(map(type, value)) or all(map(_is_plain, value))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,16 +277,16 @@ class _Layout:
     decoders: dict[str, Callable[[Any], Any]]
 
 
-_LAYOUTS: dict[type, _Layout] = {}
-
-
-def _layout(cls: type[Record]) -> _Layout:
-    if cls not in _LAYOUTS:
+class _Layouts(dict[type, _Layout]):
+    def __missing__(self, cls: type[Record]) -> _Layout:
         hints, fields = typing.get_type_hints(cls), dataclasses.fields(cls)  # type: ignore[arg-type]
         codecs = [(field, _codec(hints[field.name])) for field in fields]
-        _LAYOUTS[cls] = _Layout(
+        self[cls] = _Layout(
             tuple((f.name, codec.canonical) for f, codec in codecs if codec.canonical is not _same),
             tuple((f.name, f.default, codec.encode) for f, codec in codecs),
             {f.name: codec.decode for f, codec in codecs},
         )
-    return _LAYOUTS[cls]
+        return self[cls]
+
+
+_LAYOUTS = _Layouts()
