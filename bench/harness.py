@@ -64,14 +64,14 @@ class AtOnce:
 
 def main() -> int:
     """Print both sizes, and last the ratio of wall times; fail if a budget is not kept."""
-    from bench.inspect_peer import evaluate, opened
+    from bench.inspect_peer import at_once, evaluate, opened
 
     with tempfile.TemporaryDirectory() as place:
         kept = _told_sizes(Path(place))
         folder, runs = Path(place), count()
         file = _questions(folder / "compared.jsonl", COMPARED)
         items = plan_items(f"jsonl:{file}", Settings(), Policy()).items
-        model = opened("mockllm/model", batch=COMPARED, max_tokens=_WRITTEN)
+        model = opened("mockllm/model", batch=COMPARED, max_tokens=_WRITTEN, custom_outputs=at_once(_SAYS))
 
         def peer() -> None:
             for _ in ("baseline", "candidate"):

@@ -1,7 +1,7 @@
 """inspect-ai as a peer: questions as its samples, and one evaluation with the settings that are fastest for it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from inspect_ai.model import (
     ChatMessageUser,
     GenerateConfig,
     Model,
+    ModelOutput,
+    ModelUsage,
     get_model,
 )
 from inspect_ai.scorer import includes
@@ -34,6 +36,17 @@ def opened(name: str, *, batch: int, max_tokens: int, **options: object) -> Mode
     """A model by its name there, `hf/FOLDER` or `mockllm/model`."""
     config = GenerateConfig(max_connections=batch, max_tokens=max_tokens)
     return get_model(name, config=config, memoize=False, **options)
+
+
+def at_once(text: str) -> Callable[..., ModelOutput]:
+    """Answers for `mockllm/model`, as `custom_outputs`; their usage is told, or it would count tokens."""
+
+    def answer(*_: object) -> ModelOutput:
+        output = ModelOutput.from_content("mockllm/model", text)
+        output.usage = ModelUsage(input_tokens=40, output_tokens=12, total_tokens=52)
+        return output
+
+    return answer
 
 
 def evaluate(model: Model, items: Sequence[Item], logs: Path) -> EvalLog:
@@ -60,5 +73,5 @@ def evaluate(model: Model, items: Sequence[Item], logs: Path) -> EvalLog:
         max_samples=len(samples),
     )
     if log.status != "success":
-        raise RuntimeError(f"the evaluation ended with {log.status}: {log.error}")
+        raise RuntimeError(f"the evaluation ended with {log.status}: {log.error and log.error.message}")
     return log

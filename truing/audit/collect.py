@@ -10,6 +10,7 @@ from truing.run import Journal
 from truing.types import (
     Completion,
     EndpointError,
+    InputError,
     Item,
     Sampler,
     SamplingParams,
@@ -131,14 +132,23 @@ def judge_all(
     The answers are read one by one and judged in parts, so that memory holds verdicts and not texts.
 
     Raises:
+        InputError: the journal holds verdicts of other answers than these.
         StorageError: the disk refused a part; those before it are kept.
         EndpointError: a judge is down; the parts before it are kept.
     """
     wanted = {key: item for item in items for key in (item.id, *keys_of(item, greedy=False))}
     found = dict[str, tuple[str, int, Trace]]()
-    said = {name: Verdict.from_json(row["verdict"]) for name, row in verdicts.rows()}
+    said, judged_text = dict[str, Verdict](), dict[str, str]()
+    for name, row in verdicts.rows():
+        said[name], judged_text[name] = Verdict.from_json(row["verdict"]), row["answer"]
     for part in _parts(answers, _JUDGED_AT_ONCE):
         found |= {name: _remains(completion) for name, completion in part}
+        if any(judged_text.get(name, found[name][0]) != found[name][0] for name, _ in part):
+            raise InputError(
+                "holds verdicts of other answers than its run does",
+                file=verdicts.path,
+                mend="delete it to have the answers judged again",
+            )
         new = [(name, completion) for name, completion in part if name not in said]
         if new:
             judged = judge([(wanted[name], completion) for name, completion in new], bench.instruments)

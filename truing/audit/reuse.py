@@ -8,7 +8,6 @@ from truing.data import read_json
 from truing.run import Run
 from truing.types import FrozenDict, InputError
 
-_AT_ONCE = 1024
 _DECIDES = ("items", "device", "dtype")
 """Of a run's configuration, what an answer depends on, beside the model and the decoding."""
 _DECODING = ("seed", "temperature", "top_p", "top_k", "max_tokens", "thinking")
@@ -41,6 +40,5 @@ def take_over(run: Run, earlier: Path, config: Mapping[str, Any]) -> None:
             )
     with Run.open(earlier, before) as source:
         rows = list(source.journal("baseline").rows())
-    for at in range(0, len(rows), _AT_ONCE):
-        journal.append(rows[at : at + _AT_ONCE])
+    journal.append(rows)  # one batch: after a crash all of them are there, or none
     run.write_json("baseline.json", read_json(record))
