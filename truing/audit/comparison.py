@@ -285,18 +285,17 @@ def _with_judges(
     # A share is what J divides; of the worst of several answers nobody knows what it leaves.
     of_shares = dimension(compared.dimension).metric == "mean" or all(p.item.samples == 1 for p in pairs)
     better = corrected(strata, cards) if of_shares else None
-    if better is None:
-        return replace(compared, judges=notes)
-    difference, interval = better
     detectable = enlarged(inf if compared.detectable is None else compared.detectable, notes)
+    noted = replace(compared, judges=notes, detectable=detectable if isfinite(detectable) else None)
+    if better is None:
+        return noted
+    difference, interval = better
     return replace(
-        compared,
-        judges=notes,
+        noted,
         judged_difference=compared.difference,
         difference=difference,
         low=interval.low,
         high=interval.high,
-        detectable=detectable if isfinite(detectable) else None,
     )
 
 
