@@ -16,14 +16,15 @@ from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
-from bench.pairs import compare_speed
+from bench.pairs import Stopwatch, compare_speed
 from truing.audit import Policy, Settings, plan_items, run_audit
 from truing.data import write_jsonl
+from truing.grade import judge
 from truing.types import Completion, Fingerprint, FrozenDict, Request, SamplingParams, Stop, Usage
 
 SIZES = (2_000, 20_000)
 BUDGET_MS = 0.5
-"""CPU milliseconds for each answer that is asked for, journaled, judged, compared and reported."""
+"""CPU milliseconds for each answer (of one model to one item) that is journaled, judged, compared and reported."""
 BUDGET_KB = 4.0
 """Memory for each further item: its question and two verdicts, and no answer."""
 COMPARED = 500
@@ -83,28 +84,33 @@ def main() -> int:
 
 
 def _told_sizes(folder: Path) -> bool:
-    told: list[tuple[float, float]] = []
+    told = []
     for items in SIZES:
         # A process of its own: the peak of memory is that of this audit and of what it imports.
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seconds, peak = pool.apply(_measured, (folder / str(items), items))
-        told.append((seconds * 1000 / (2 * items), peak))
+            seconds, graders, peak = pool.apply(_measured, (folder / str(items), items))
+        each = 1000 * seconds / (2 * items)
+        share, memory = graders / seconds, peak / 1024
         print(
-            f"{items} items: {told[-1][0]:.3f} ms of CPU an answer, {2 * told[-1][0]:.3f} an item, {peak / 1024:.0f} MB"
+            f"{items} items: {each:.3f} ms of CPU an answer, {share:.0%} of it the grader's; {memory:.0f} MB"
         )
-    grown = (told[1][1] - told[0][1]) / (SIZES[1] - SIZES[0])
-    print(f"{grown:.1f} KB for each further item; budgets: {BUDGET_MS} ms an answer, {BUDGET_KB} KB")
-    return told[1][0] < BUDGET_MS and grown < BUDGET_KB
+        told.append((each, peak))
+    (_, few), (each, many) = told
+    grown = (many - few) / (SIZES[1] - SIZES[0])
+    print(f"{grown:.1f} KB for each further item; budgets: {BUDGET_MS} ms an answer, {BUDGET_KB} KB an item")
+    return each < BUDGET_MS and grown < BUDGET_KB
 
 
-def _measured(folder: Path, items: int) -> tuple[float, int]:
-    """CPU seconds of an audit, and the peak of memory in KB."""
+def _measured(folder: Path, items: int) -> tuple[float, float, int]:
+    """CPU seconds of an audit, of these the grader's, and the peak of memory in KB."""
     folder.mkdir()
     _audit(_questions(folder / "few.jsonl", 200), folder / "few")  # imports what an audit needs
-    file = _questions(folder / "many.jsonl", items)
+    file, watch = _questions(folder / "many.jsonl", items), Stopwatch(time.process_time)
     start = time.process_time()
-    _audit(file, folder / "many")
-    return time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with patch("truing.audit.collect.judge", watch.around(judge)):
+        _audit(file, folder / "many")
+    spent = time.process_time() - start
+    return spent, sum(watch.times), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _audit(file: Path, out: Path) -> None:

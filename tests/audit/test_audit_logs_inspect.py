@@ -243,7 +243,7 @@ def test_what_is_written_has_the_fields_that_inspect_requires(tmp_path: Path) ->
     assert {"created", "task", "dataset", "model", "config", "run_id", "task_id", "eval_id"} <= set(
         header["eval"]
     )
-    assert header["eval"]["dataset"]["sample_ids"] == ["q/1", "to\x00ol \ufffd", "h"]
+    assert header["eval"]["dataset"]["sample_ids"] == ["q/1", "to\ufffdol \ufffd", "h"]
     assert header["stats"]["started_at"] == header["eval"]["created"] == "1970-01-01T00:00:00+00:00"
     (score,) = header["results"]["scores"]
     assert (score["scored_samples"], score["unscored_samples"]) == (3, 4)
@@ -254,6 +254,8 @@ def test_what_is_written_has_the_fields_that_inspect_requires(tmp_path: Path) ->
     assert "samples/q/1_epoch_1.json" in samples and "samples/h_epoch_5.json" in samples and len(samples) == 7
     for sample in samples.values():
         assert {"id", "epoch", "input", "target", "messages", "output", "scores", "metadata"} <= set(sample)
+        # By this name its reader looks for a single sample.
+        assert f"samples/{sample['id']}_epoch_{sample['epoch']}.json" in samples
         (made,) = sample["output"]["choices"]
         assert made["message"]["role"] == "assistant"
         assert made["stop_reason"] in ("stop", "max_tokens", "tool_calls", "content_filter", "unknown")

@@ -213,9 +213,10 @@ def _row(sample: _Sample, task: str, verdict: Verdict) -> LogRow:
 
 
 def _as_written(row: LogRow, sample: _Sample) -> LogRow:
-    """The row with all that `write_inspect` kept of the verdict."""
-    verdict = Verdict.from_json(sample.metadata["verdict"])
-    return replace(row, verdict=verdict, expect=Expect(sample.metadata["expect"]))
+    """The row with all that `write_inspect` kept of the item and the verdict."""
+    told = sample.metadata
+    verdict = Verdict.from_json(told["verdict"])
+    return replace(row, id=told.get("id", row.id), verdict=verdict, expect=Expect(told["expect"]))
 
 
 def _judged(sample: _Sample, choice: _Choice | None, grader: GraderId, path: Path) -> Verdict:

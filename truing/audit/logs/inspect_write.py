@@ -59,9 +59,7 @@ def write_inspect(
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for sample in samples:
-            # Their reader asks for this very name; a zip would cut it at a NUL.
-            id = _UNPRINTABLE.sub("\ufffd", sample["id"])
-            name = f"samples/{id}_epoch_{sample['epoch']}.json"
+            name = f"samples/{sample['id']}_epoch_{sample['epoch']}.json"
             if name in archive.NameToInfo:
                 raise ValueError(f"the answer {sample['epoch']} to {sample['id']!r} is there twice")
             _add(archive, name, sample)
@@ -77,6 +75,8 @@ def _add(archive: zipfile.ZipFile, name: str, data: object) -> None:
 
 
 def _sample(item: Item, completion: Completion, verdict: Verdict, model: str) -> dict[str, Any]:
+    # Their reader asks the zip for a sample by its very id, and a zip cuts a name at a NUL.
+    id = _UNPRINTABLE.sub("\ufffd", item.id)
     asked = [_message(message) for message in item.request.messages]
     said = _answer(completion)
     told = {
@@ -89,9 +89,10 @@ def _sample(item: Item, completion: Completion, verdict: Verdict, model: str) ->
         "outcome": verdict.outcome.value,
         "reason": verdict.reason,
         "verdict": verdict.to_json(),
+        "id": item.id if id != item.id else "",
     }
     sample: dict[str, Any] = {
-        "id": item.id,
+        "id": id,
         "epoch": completion.sample + 1,
         "input": _input(item.request),
         "target": item.target or item.expect.value,
