@@ -4,6 +4,8 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
+BENCH_VENV := .bench-venv
+BENCH_STAMP := $(BENCH_VENV)/.setup-stamp
 
 .PHONY: setup demo test lint evidence bench
 setup: $(STAMP)
@@ -32,6 +34,12 @@ lint: setup
 evidence: setup
 	$(BIN)/python tools/run_all.py evidence "$(NAME)" $(ARGS)
 
-# Each script compares with a peer in the same run; see bench/README.md.
-bench: setup
-	$(BIN)/python tools/run_all.py bench "$(NAME)" $(ARGS)
+# Each script compares with a peer in the same run; see bench/README.md. The peers live in an environment of their own.
+bench: $(BENCH_STAMP)
+	$(BENCH_VENV)/bin/python tools/run_all.py bench "$(NAME)" $(ARGS)
+
+$(BENCH_STAMP): pyproject.toml constraints.txt bench/requirements.txt
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet $(PIP_ARGS) "$$(grep '^torch==' constraints.txt)"
+	$(BENCH_VENV)/bin/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[local,inspect]" -r bench/requirements.txt
+	touch $(BENCH_STAMP)
