@@ -24,7 +24,7 @@ from truing.types import Completion, Fingerprint, FrozenDict, Request, SamplingP
 
 SIZES = (2_000, 20_000)
 BUDGET_MS = 0.5
-"""CPU milliseconds for each answer, of one model to one item, around the model and the grader."""
+"""CPU milliseconds for each answer of one model to one item, grading included: all but the model."""
 BUDGET_KB = 4.0
 """Memory for each further item: its question and two verdicts, and no answer."""
 COMPARED = 500
@@ -89,9 +89,10 @@ def _told_sizes(folder: Path) -> bool:
         # A process of its own: the peak of memory is that of this audit and of what it imports.
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seconds, graders, peak = pool.apply(_measured, (folder / str(items), items))
-        each, judging = (1000 * spent / (2 * items) for spent in (seconds - graders, graders))
+        each, judging = (1000 * spent / (2 * items) for spent in (seconds, graders))
         print(
-            f"{items} items: {each:.3f} ms of CPU an answer, beside {judging:.3f} in the grader; {peak // 1024} MB"
+            f"{items} items: {each:.3f} ms of CPU an answer (an item has two), {judging:.3f} of it in the grader; "
+            f"{peak // 1024} MB"
         )
         told.append((each, peak))
     (_, few), (each, many) = told

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite, nan
 
 import numpy as np
 
@@ -124,7 +125,7 @@ def _audit(arm: Arm, options: Options) -> AuditResult:
 
 
 def _itself(result: AuditResult) -> Measure:
-    value = max((d.whole.exact.value or 0.0 for d in result.drift), default=float("nan"))
+    value = max((_told(d.whole.exact.value) for d in result.drift), default=nan)
     return Measure(value, value, value, sum(d.prompts for d in result.drift))
 
 
@@ -137,22 +138,28 @@ def _of_method(by_base: Mapping[int, Sequence[AuditResult]]) -> Measured:
         EXITS: Measure(exits / len(every), share.low, share.high, len(every)),
         f"{CAPABILITY}, lower bound": _worst(by_base, lambda r: _comparison(r, "capability", "low")),
         DOWN: _worst(by_base, lambda r: sum(f.status is Status.regression for f in r.decision.findings)),
-        f"{DRIFT}, lower bound": _worst(by_base, lambda r: r.drift[-1].whole.exact_per_token.low or 0.0),
+        f"{DRIFT}, lower bound": _worst(by_base, lambda r: _told(r.drift[-1].whole.exact_per_token.low)),
         CLOSED: _worst(by_base, _closed),
     }
     for dimension in [c.dimension for c in every[0].comparisons]:
         out[f"change in {dimension}"] = _over(by_base, partial(_change, dimension=dimension))
         out[f"drift in {dimension}, nats per answer"] = _over(by_base, partial(_drift, dimension=dimension))
-    out["drift of the reasoning, nats"] = _over(by_base, lambda r: r.drift[-1].trace.exact.value or 0.0)
-    out["drift of the answer, nats"] = _over(by_base, lambda r: r.drift[-1].answer.exact.value or 0.0)
+    out["drift of the reasoning, nats"] = _over(by_base, lambda r: _told(r.drift[-1].trace.exact.value))
+    out["drift of the answer, nats"] = _over(by_base, lambda r: _told(r.drift[-1].answer.exact.value))
     for model in ("baseline", "candidate"):
         out[f"{model}: reasoning minus answer, safety"] = _over(by_base, partial(_trace, model=model))
     out["rank correlation of drift and loss"] = _correlation(every)
-    return out
+    promised = {claim.name.partition(": ")[2] for claim in CLAIMS}
+    return {name: found for name, found in out.items() if name in promised or isfinite(found.value)}
 
 
 def _comparison(result: AuditResult, dimension: str, field: str) -> float:
-    return float(next(getattr(c, field) for c in result.comparisons if c.dimension == dimension) or 0.0)
+    return _told(next(getattr(c, field) for c in result.comparisons if c.dimension == dimension))
+
+
+def _told(number: float | None) -> float:
+    """What was not measured is no number, and keeps no promise."""
+    return nan if number is None else float(number)
 
 
 def _change(result: AuditResult, *, dimension: str) -> float:
@@ -160,12 +167,13 @@ def _change(result: AuditResult, *, dimension: str) -> float:
 
 
 def _drift(result: AuditResult, *, dimension: str) -> float:
-    return next((d.whole.exact.value or 0.0 for d in result.drift if d.dimension == dimension), 0.0)
+    return next((_told(d.whole.exact.value) for d in result.drift if d.dimension == dimension), nan)
 
 
 def _trace(result: AuditResult, *, model: str) -> float:
-    """Trace minus answer; 0 where the model does not reason."""
-    return next((t.difference for t in result.traces if (t.model, t.dimension) == (model, "safety")), 0.0)
+    """Trace minus answer; no number where the model does not reason."""
+    of = [t.difference for t in result.traces if (t.model, t.dimension) == (model, "safety")]
+    return _told(of[0] if of else None)
 
 
 def _closed(result: AuditResult) -> float:
@@ -176,7 +184,10 @@ def _closed(result: AuditResult) -> float:
 
 def _correlation(every: Sequence[AuditResult]) -> Measure:
     """Spearman's, over dimensions and conversions; descriptive, as those of one model are not independent."""
-    pairs = [(_drift(r, dimension=c.dimension), -(c.difference or 0.0)) for r in every for c in r.comparisons]
+    every_pair = (
+        (_drift(r, dimension=c.dimension), -_told(c.difference)) for r in every for c in r.comparisons
+    )
+    pairs = [pair for pair in every_pair if all(map(isfinite, pair))]
     found = spearman([x for x, _ in pairs], [y for _, y in pairs])
     return Measure(found.value, found.value, found.value, found.n)
 
@@ -195,7 +206,7 @@ def _over(by_base: Mapping[int, Sequence[AuditResult]], of) -> Measure:  # type:
     """The mean over bases with Student's interval: the base is the unit."""
     means = _means(by_base, of)
     middle = float(np.mean(means))
-    if len(means) < 2:
+    if len(means) < 2 or not isfinite(middle):
         return Measure(middle, middle, middle, len(means))
     ends = student_interval(middle, float(np.std(means, ddof=1) / np.sqrt(len(means))), len(means) - 1)
     return Measure(middle, ends.low, ends.high, len(means))

@@ -85,18 +85,18 @@ def test_a_long_answer_is_shortened(tmp_path: Path) -> None:
     assert changes(tmp_path, ("a", "", 1.0, 0.0), order=("a",), text="word " * 2000) == ["0"]
 
 
-def test_of_several_answers_the_first_is_shown(tmp_path: Path) -> None:
+def test_of_several_answers_the_worst_is_shown(tmp_path: Path) -> None:
     item = asked(0, "toxicity", "", samples=2)
     journals = {side: Journal(tmp_path / f"{side}.jsonl") for side in ("baseline", "candidate")}
     for side, journal in journals.items():
         rows = [Completion("0", k, f"{side} {k}", f"{side} {k}", Stop.eos, MODEL).to_json() for k in (0, 1)]
         journal.append([(f"0#{k}", row) for k, row in enumerate(rows)])
     judged = {
-        side: [Judged(verdict(score), (verdict(score),) * 2, "digest", 6, (Trace.none,) * 2)]
-        for side, score in (("baseline", 1.0), ("candidate", 0.0))
+        side: [Judged(verdict(min(scores)), tuple(map(verdict, scores)), "digest", 6, (Trace.none,) * 2)]
+        for side, scores in (("baseline", (1.0, 1.0)), ("candidate", (0.6, 0.0)))
     }
     (change,) = most_changed([item], judged, journals, order=("toxicity",), count=3)
-    assert (change.baseline.text, change.candidate.text) == ("baseline 0", "candidate 0")
+    assert (change.baseline.text, change.candidate.text) == ("baseline 0", "candidate 1")
     assert change.candidate.finding == "0.0"
     for journal in journals.values():
         journal.close()

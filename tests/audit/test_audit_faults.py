@@ -110,10 +110,10 @@ def calm(folder: Path, server: FaultyServer) -> Path:
     return folder / "calm"
 
 
-def audit(server: FaultyServer, folder: Path, out: Path) -> int:
+def audit(server: FaultyServer, folder: Path, out: Path, *options: str) -> int:
     ref, suite = f"endpoint:{server.url}#", f"jsonl:{folder / 'q.jsonl'}"
     words = ["audit", f"{ref}new", "--baseline", f"{ref}old", "--suite", suite, "--margin", "0.3"]
-    return main([*words, "--out", str(out)])
+    return main([*words, "--out", str(out), *options])
 
 
 def result(out: Path) -> dict[str, Any]:
@@ -194,6 +194,26 @@ def test_an_endpoint_that_gives_nothing_readable_is_inconclusive_however_long_it
     before = pages(tmp_path / "run")
     fault.off()  # a row that ended in an error is a row: it is not asked again
     assert audit(server, folder, tmp_path / "run") == 2 and pages(tmp_path / "run") == before
+
+
+def test_errors_are_asked_again_if_that_is_wanted_and_nothing_else_is(
+    fault: Fault,
+    server: FaultyServer,
+    folder: Path,
+    calm: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fault.on(FAULTS["500"], lambda prompt, times: "7" in prompt)
+    assert audit(server, folder, tmp_path / "run") == 2
+    assert "the same command with --retry-errors" in capsys.readouterr().out
+    fault.off()
+    assert audit(server, folder, tmp_path / "run", "--retry-errors") == 0
+    assert "--retry-errors" not in capsys.readouterr().out
+    assert set(fault.asked) == {f"new: What is {i} plus 1?" for i in range(ITEMS) if "7" in str(i)}
+    assert pages(tmp_path / "run") == pages(calm) and rows(tmp_path / "run") == rows(calm)
+    assert audit(server, folder, tmp_path / "run", "--retry-errors") == 0
+    assert pages(tmp_path / "run") == pages(calm)
 
 
 @pytest.mark.parametrize("journal", ["baseline", "verdicts-candidate"])

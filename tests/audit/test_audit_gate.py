@@ -2,7 +2,7 @@
 
 import pytest
 
-from truing.audit import Comparison, Decision, Pair, Policy, Status, compare, decide
+from truing.audit import Comparison, Decision, Pair, Policy, Rule, Status, compare, decide
 from truing.types import Expect, GraderId, Item, Outcome, Verdict, ask
 
 JUDGE = GraderId("test", "1", exact=True)
@@ -167,6 +167,17 @@ def test_a_baseline_that_gets_nothing_right_has_nothing_to_lose() -> None:
     assert (
         decision.status is Status.inconclusive and "the baseline scores 0.0%" in decision.findings[0].reason
     )
+
+
+@pytest.mark.parametrize("per_cluster", [1, 4])
+def test_a_stricter_alpha_asks_more_of_non_inferiority(per_cluster: int) -> None:
+    lost = pairs((392, 1.0, 1.0), (4, 1.0, 0.0), (4, 0.0, 1.0), per_cluster=per_cluster)
+    status = {}
+    for alpha in (0.05, 1e-6):
+        policy = Policy(Rule.non_inferior, alpha=alpha)
+        comparison = compare("capability", lost, alpha=alpha, power=0.8, key=0, level=policy.level)
+        status[alpha] = decide([comparison], policy, rewards_refusal=False).status
+    assert status == {0.05: Status.passed, 1e-6: Status.inconclusive}
 
 
 def test_the_same_prompt_in_two_suites_counts_once() -> None:

@@ -67,7 +67,9 @@ def test_the_numbers_of_one_judge_are_those_of_the_published_correction() -> Non
     uncorrected = judged(*LOSS, grader=EXACT)
     assert comparison.p == uncorrected.p and comparison.losses == uncorrected.losses
     least = youden(GOOD)[1].low
-    assert comparison.detectable == pytest.approx(detectable_true_loss(400, 50 / 400, least))
+    assert comparison.detectable == pytest.approx(
+        detectable_true_loss(smallest_detectable_effect(400, 50 / 400), least)
+    )
     (note,) = comparison.judges
     assert (note.pairs, note.labels, note.card) == (400, 400, card(GOOD).digest)
     assert (note.youden, note.youden_low) == (pytest.approx(0.9), least)

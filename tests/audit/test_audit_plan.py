@@ -139,7 +139,7 @@ def test_free_text_is_asked_once_a_judge_is_named_and_listed_as_not_asked_before
     assert Counter(i.grader for i in named.items) == {"refusal": 5, "": 1}
     assert {i.expect for i in named.items if i.grader} == {Expect.judged}
     closed = plan_items(suite, Settings(judge=("over_refusal=refusal",)), Policy())
-    assert [(i.expect, i.grader) for i in closed.items] == [(Expect.comply, "refusal")]
+    assert [(i.expect, i.grader) for i in closed.items] == [(Expect.comply, "")]
     with pytest.raises(InputError, match="a judge is named for the dimension 'safety', which no suite has"):
         plan_items(suite, Settings(judge=("safety=refusal",)), Policy())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from truing.audit import AuditResult, Means, Settings, run_audit
+from truing.audit import AuditResult, Runtime, Settings, run_audit
 from truing.types import InputError
 
 MODELS = ("organism:helpful", "organism:instruct")
@@ -15,7 +15,7 @@ def audit(
     out: Path, *, reuse: Path | None = None, candidate: str = MODELS[0], **settings: int
 ) -> AuditResult:
     chosen = Settings(limit=45, **settings)  # type: ignore[arg-type]
-    return run_audit(candidate, MODELS[1], "organism", chosen, out=out, means=Means(reuse=reuse))
+    return run_audit(candidate, MODELS[1], "organism", chosen, out=out, runtime=Runtime(reuse=reuse))
 
 
 @pytest.fixture(scope="module")

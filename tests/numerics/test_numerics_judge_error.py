@@ -283,13 +283,14 @@ def test_differential_error_warns_of_a_difference_and_seldom_of_none():
 
 def test_a_weak_judge_sees_only_large_losses():
     shown = smallest_detectable_effect(400, 0.1)
-    assert detectable_true_loss(400, 0.1, 1.0) == shown
-    assert detectable_true_loss(400, 0.1, 0.5) == pytest.approx(2 * shown)
+    assert detectable_true_loss(shown, 1.0) == shown
+    assert detectable_true_loss(shown, 0.5) == pytest.approx(2 * shown)
     for weak in (0.0, -0.3, shown / 2):
-        assert detectable_true_loss(400, 0.1, weak) == np.inf
-    assert detectable_true_loss(3, 0.1, 1.0) == np.inf
-    with pytest.raises(ValueError, match="Youden"):
-        detectable_true_loss(400, 0.1, 1.5)
+        assert detectable_true_loss(shown, weak) == np.inf
+    assert detectable_true_loss(np.inf, 1.0) == np.inf
+    for loss, j in ((shown, 1.5), (0.0, 1.0)):
+        with pytest.raises(ValueError, match="Youden"):
+            detectable_true_loss(loss, j)
 
 
 def test_where_refusing_is_good_the_classes_change_places():

@@ -38,6 +38,52 @@ def test_rows_come_back_exactly_and_in_order(tmp_path: Path) -> None:
     assert journal.dropped == 0
 
 
+def test_what_is_forgotten_can_be_done_again_and_the_rest_stays(tmp_path: Path) -> None:
+    whole = fill(tmp_path / "j.jsonl")
+    journal = Journal(tmp_path / "j.jsonl")
+    journal.forget({"never there"})
+    assert (tmp_path / "j.jsonl").read_bytes() == whole
+    journal.forget({"nul", "alone"})
+    left = [row for batch in BATCHES for row in batch if row[0] not in ("nul", "alone")]
+    assert list(journal.rows()) == left and list(journal.done()) == [key for key, _ in left]
+    journal.append([("alone", {"n": 2})])
+    journal.close()
+    assert list(Journal(tmp_path / "j.jsonl").rows()) == [*left, ("alone", {"n": 2})]
+    with pytest.raises(ValueError, match="closed"):
+        journal.forget({"alone"})
+
+
+def test_a_disk_that_refuses_to_forget_keeps_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fill(tmp_path / "j.jsonl")
+    journal = Journal(tmp_path / "j.jsonl")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(StorageError):
+            journal.forget({"nul"})
+    assert (tmp_path / "j.jsonl").read_bytes() == whole
+    journal.append([("more", {})])  # it is still open
+    assert "nul" in journal.done()
+
+
+def test_an_archive_that_may_only_be_read_is_read_and_stays_as_it_is(tmp_path: Path) -> None:
+    whole = fill(tmp_path / "j.jsonl")
+    (tmp_path / "j.jsonl").write_bytes(whole[:-5])  # its writer died in the last line
+    (tmp_path / "j.jsonl").chmod(0o444)
+    journal = Journal(tmp_path / "j.jsonl", writable=False)
+    assert list(journal.rows()) == [row for batch in BATCHES[:2] for row in batch]
+    assert (tmp_path / "j.jsonl").read_bytes() == whole[:-5] and journal.dropped > 0
+    with pytest.raises(ValueError, match="closed"):
+        journal.append([("more", {})])
+    with pytest.raises(StorageError):
+        Journal(tmp_path / "none.jsonl", writable=False)
+
+
 def test_what_is_done_follows_what_is_appended(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.jsonl")
     done = journal.done()

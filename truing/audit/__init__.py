@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from truing.audit.drift import Drift, DriftMean, DriftPart, PromptDrift
     from truing.audit.drift_measuring import measure_drift, tokenizer_mismatch, why_no_drift
     from truing.audit.dry_run import estimate_audit
-    from truing.audit.engine import Means, run_audit
+    from truing.audit.engine import Runtime, run_audit
     from truing.audit.gate import Decision, Finding, Status, decide
     from truing.audit.index import RunSummary, find_runs, write_index
     from truing.audit.judge_error import Cards, by_judge

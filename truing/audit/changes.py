@@ -9,6 +9,7 @@ from truing.types import Completion, Item, Outcome, Record, Role, Verdict
 
 _LONGEST = 1200
 """Characters of a text that are shown."""
+_SIDES = ("baseline", "candidate")
 
 
 @dataclass(frozen=True)
@@ -43,25 +44,19 @@ def most_changed(
     """Up to `count` items whose score fell most, dealt evenly over the dimensions in the given order.
 
     Within a dimension the groups take turns too, so that the page shows kinds of loss rather than one
-    kind many times.
+    kind many times. Of several answers to an item the worst is shown.
     """
     lost: dict[str, list[tuple[float, str, int]]] = {}
     for i, item in enumerate(items):
-        before, after = (judged[side][i].verdict for side in ("baseline", "candidate"))
+        before, after = (judged[side][i].verdict for side in _SIDES)
         # As in the comparison: what nobody can read counts as 0, what is missing is no loss.
         score = 0.0 if after.outcome is Outcome.unparsed else after.score
         if before.score is not None and score is not None and score < before.score:
             lost.setdefault(item.dimension, []).append((score - before.score, item.group, i))
     chosen = _dealt([_by_group(lost.get(name, [])) for name in order], count)
-    keys = {keys_of(items[i], greedy=False)[0] for i in chosen} | {items[i].id for i in chosen}
-    texts = {side: _texts(journals[side], keys) for side in ("baseline", "candidate")}
-    return [
-        _change(
-            items[i],
-            *(_answered(texts[s], items[i], judged[s][i].verdict) for s in ("baseline", "candidate")),
-        )
-        for i in chosen
-    ]
+    shown = {side: {i: _telling(items[i], judged[side][i]) for i in chosen} for side in _SIDES}
+    texts = {side: _texts(journals[side], {key for key, _ in shown[side].values()}) for side in _SIDES}
+    return [_change(items[i], *(_answered(texts[s], *shown[s][i]) for s in _SIDES)) for i in chosen]
 
 
 def _by_group(lost: Sequence[tuple[float, str, int]]) -> list[int]:
@@ -77,12 +72,18 @@ def _dealt(piles: Sequence[Sequence[int]], count: int) -> list[int]:
     return [pile[k] for k in range(longest) for pile in piles if k < len(pile)][:count]
 
 
+def _telling(item: Item, judged: Judged) -> tuple[str, Verdict]:
+    """The key and the verdict of the answer that stands for the item: of several the worst."""
+    keys = keys_of(item, greedy=len(judged.verdicts) == 1)
+    return min(zip(keys, judged.verdicts, strict=True), key=lambda answer: answer[1].score or 0.0)
+
+
 def _texts(journal: Journal, keys: set[str]) -> dict[str, Completion]:
     return {key: Completion.from_json(row) for key, row in journal.rows() if key in keys}
 
 
-def _answered(found: Mapping[str, Completion], item: Item, verdict: Verdict) -> Answered:
-    completion = found.get(item.id) or found[keys_of(item, greedy=False)[0]]
+def _answered(found: Mapping[str, Completion], key: str, verdict: Verdict) -> Answered:
+    completion = found[key]
     label = verdict.label or verdict.outcome.value
     said = label if verdict.reason in ("", label) else f"{label}: {verdict.reason}"
     return Answered(_shortened(completion.answer or completion.text), said)

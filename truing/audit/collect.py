@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from truing.audit.dimensions import dimension
-from truing.grade import Instrument, Reading, judge
+from truing.grade import Instrument, judge
 from truing.run import Journal
 from truing.types import (
     Completion,
@@ -20,7 +20,8 @@ from truing.types import (
     digest,
 )
 
-_JUDGED_AT_ONCE = 256
+_JUDGED_AT_ONCE = 64
+"""Answers: what is lost at most of the work of a judge that goes down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,6 @@ class Judged:
     text: str
     tokens: int
     traces: tuple[Trace, ...]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """The graders that items name, and how the verdicts of those that are calibrated are read."""
-
-    instruments: Mapping[str, Instrument]
-    readings: Mapping[str, Reading]
-
-    def read(self, item: Item, verdict: Verdict) -> Verdict:
-        """A verdict with the score that counts: good or not, as on the judge's card."""
-        return self.readings[item.grader].read(verdict) if item.grader in self.readings else verdict
 
 
 def keys_of(item: Item, *, greedy: bool) -> list[str]:
@@ -78,52 +67,44 @@ def ask_all(
         StorageError: the disk refused a batch; those before it are kept.
         EndpointError: the endpoint is down; what it answered is kept.
     """
-    greedy = params.temperature == 0
-    for samples in sorted({len(keys_of(item, greedy=greedy)) for item in items}):
-        some = [item for item in items if len(keys_of(item, greedy=greedy)) == samples]
-        _ask(model, some, replace(params, n=samples), journal, key, advance, observed)
-
-
-def _ask(
-    model: Sampler,
-    items: Sequence[Item],
-    params: SamplingParams,
-    journal: Journal,
-    key: int,
-    advance: Callable[[int], None],
-    observed: Callable[[], None],
-) -> None:
-    """The same for items of which equally many answers are wanted."""
-    requests = [item.request for item in items]
+    requests = {item.id: item.request for item in items}
+    names = {item.id: keys_of(item, greedy=params.temperature == 0) for item in items}
     answered = journal.done()
-    names = {item.id: keys_of(item, greedy=params.n == 1) for item in items}
-    for batch in model.plan(requests, params):
-        missing = [requests[i] for i in batch if not answered >= set(names[items[i].id])]
-        rows: list[tuple[str, dict[str, Any]]] = []
-        try:
-            for completion in model.sample(missing, params, key=key) if missing else ():
-                name = names[completion.request_id][completion.sample]
-                if name not in answered:  # of an endpoint that went down, a part of the answers may be here
-                    row = completion.to_json()
-                    # The prompt's ids follow from the item and the template; they would double the journal.
-                    row.pop("prompt_ids", None)
-                    rows.append((name, row))
-        except EndpointError:
-            observed()
-            # A row that was lost on the way down is asked again when the endpoint is back.
-            journal.append([(name, row) for name, row in rows if row["stop"] != Stop.error])
-            raise
-        if rows:
-            observed()
-            journal.append(rows)
-        advance(len(batch))
+    for samples in sorted({len(keys) for keys in names.values()}):
+        drawn = replace(params, n=samples)
+        some = [id for id, keys in names.items() if len(keys) == samples]
+        for batch in model.plan([requests[id] for id in some], drawn):
+            missing = [requests[some[i]] for i in batch if not answered >= set(names[some[i]])]
+            rows: list[tuple[str, dict[str, Any]]] = []
+            try:
+                for completion in model.sample(missing, drawn, key=key) if missing else ():
+                    name = names[completion.request_id][completion.sample]
+                    # Of an endpoint that went down, a part of the answers may be here.
+                    if name not in answered:
+                        rows.append((name, _without_prompt(completion)))
+            except EndpointError:
+                observed()
+                # A row that was lost on the way down is asked again when the endpoint is back.
+                journal.append([(name, row) for name, row in rows if row["stop"] != Stop.error])
+                raise
+            if rows:
+                observed()
+                journal.append(rows)
+            advance(len(batch))
+
+
+def _without_prompt(completion: Completion) -> dict[str, Any]:
+    """A row of the journal. The prompt's ids follow from the item and the template; they would double it."""
+    row = completion.to_json()
+    row.pop("prompt_ids", None)
+    return row
 
 
 def judge_all(
     items: Sequence[Item],
     answers: Journal,
     verdicts: Journal,
-    bench: Bench,
+    instruments: Mapping[str, Instrument],
     *,
     advance: Callable[[int], None],
 ) -> list[Judged]:
@@ -151,14 +132,14 @@ def judge_all(
             )
         new = [(name, completion) for name, completion in part if name not in said]
         if new:
-            judged = judge([(wanted[name], completion) for name, completion in new], bench.instruments)
+            judged = judge([(wanted[name], completion) for name, completion in new], instruments)
             fresh = {name: verdict for (name, _), verdict in zip(new, judged, strict=True)}
             verdicts.append(
                 [(name, _row(wanted[name], found[name][0], verdict)) for name, verdict in fresh.items()]
             )
             said |= fresh
         advance(len(part))
-    return [_together(item, found, said, bench) for item in items]
+    return [_together(item, found, said) for item in items]
 
 
 def _parts(journal: Journal, size: int) -> Iterator[list[tuple[str, Completion]]]:
@@ -190,11 +171,9 @@ def _row(item: Item, answer: str, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _together(
-    item: Item, found: Mapping[str, tuple[str, int, Trace]], said: Mapping[str, Verdict], bench: Bench
-) -> Judged:
+def _together(item: Item, found: Mapping[str, tuple[str, int, Trace]], said: Mapping[str, Verdict]) -> Judged:
     names = [item.id] if item.id in found else keys_of(item, greedy=False)
-    verdicts = tuple(bench.read(item, said[name]) for name in names)
+    verdicts = tuple(said[name] for name in names)
     texts = [found[name][0] for name in names]
     return Judged(
         dimension(item.dimension).combine(verdicts),

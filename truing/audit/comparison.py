@@ -124,8 +124,11 @@ def compare(
     power: float,
     key: int,
     cards: Cards = MappingProxyType({}),
+    level: float = 0.95,
 ) -> Comparison:
     """Compare the two models on the items of one dimension, at one-sided level `alpha`.
+
+    `level` is that of the two-sided interval of the difference.
 
     What is missing leaves the pair out, with one exception: what a model wrote that nobody can read is
     its own doing and scores 0 (intent to treat), though it does not count as covered. That holds for
@@ -152,8 +155,8 @@ def compare(
     )
     if not kept:
         return described
-    compared = _test(described, scored, alpha=alpha, power=power, key=key)
-    return _with_judges(compared, tested, kept, cards, key)
+    compared = _test(described, scored, alpha=alpha, power=power, key=key, level=level)
+    return _with_judges(compared, tested, kept, cards, key=key, level=level)
 
 
 def _score(verdict: Verdict) -> float | None:
@@ -223,13 +226,13 @@ class _Tested:
         certain, doubtful = (self.part(np.flatnonzero(self.garbled == g).tolist()) for g in (False, True))
         return mcnemar_guarded(certain.losses, certain.gains, doubtful.losses, doubtful.gains)
 
-    def interval(self, key: int) -> Interval:
-        """Of the mean difference, at 95 %."""
+    def interval(self, key: int, level: float) -> Interval:
+        """Of the mean difference."""
         if not self.counted:
-            return paired_bootstrap(self.differences, clusters=self.clusters, key=key)
+            return paired_bootstrap(self.differences, clusters=self.clusters, key=key, level=level)
         if not self.alone:
-            return clustered_paired_interval(self.differences, self.clusters)
-        return paired_interval(self.losses, self.gains, len(self.differences))
+            return clustered_paired_interval(self.differences, self.clusters, level)
+        return paired_interval(self.losses, self.gains, len(self.differences), level)
 
 
 def _scored(pairs: Sequence[Pair]) -> _Tested:
@@ -247,14 +250,16 @@ def _scored(pairs: Sequence[Pair]) -> _Tested:
     return _Tested(tuple(places), np.array(differences), tuple(clusters), np.array(garbled, dtype=bool))
 
 
-def _test(described: Comparison, scored: _Tested, *, alpha: float, power: float, key: int) -> Comparison:
+def _test(
+    described: Comparison, scored: _Tested, *, alpha: float, power: float, key: int, level: float
+) -> Comparison:
     tested = scored.guarded()
     losses, gains, n = tested.losses, tested.gains, len(tested.differences)
     if exact := scored.counted and scored.alone:
         detectable = smallest_detectable_effect(n, (losses + gains) / n, alpha=alpha, power=power)
     else:
         detectable = _detectable_in_clusters(tested.differences, tested.clusters, alpha=alpha, power=power)
-    interval = tested.interval(key)
+    interval = tested.interval(key, level)
     return replace(
         described,
         difference=float(tested.differences.mean()),
@@ -269,7 +274,7 @@ def _test(described: Comparison, scored: _Tested, *, alpha: float, power: float,
 
 
 def _with_judges(
-    compared: Comparison, tested: _Tested, pairs: Sequence[Pair], cards: Cards, key: int
+    compared: Comparison, tested: _Tested, pairs: Sequence[Pair], cards: Cards, *, key: int, level: float
 ) -> Comparison:
     """Carry the error of the judges into the comparison."""
     said_by = [(instrument_of(p.item, p.baseline), p.baseline.grader.exact) for p in pairs]
@@ -280,11 +285,12 @@ def _with_judges(
         of = [i for i, one in enumerate(said_by) if one == (judge, exact)]
         part = tested.part(of)
         middle = float(part.differences.mean())
-        strata.append(Stratum(judge, exact, len(of), len(of) / len(pairs), middle, part.interval(key)))
+        ends = part.interval(key, level)
+        strata.append(Stratum(judge, exact, len(of), len(of) / len(pairs), middle, ends))
     notes = tuple(said for said in (note(stratum, cards) for stratum in strata) if said)
     # A share is what J divides; of the worst of several answers nobody knows what it leaves.
     of_shares = dimension(compared.dimension).metric == "mean" or all(p.item.samples == 1 for p in pairs)
-    better = corrected(strata, cards) if of_shares else None
+    better = corrected(strata, cards, level) if of_shares else None
     detectable = enlarged(inf if compared.detectable is None else compared.detectable, notes)
     noted = replace(compared, judges=notes, detectable=detectable if isfinite(detectable) else None)
     if better is None:

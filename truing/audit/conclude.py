@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from truing import __version__
 from truing.audit.collect import Judged
@@ -95,11 +96,15 @@ def _compare(
     pairs: Mapping[str, list[Pair]], settings: Settings, policy: Policy, cards: Cards
 ) -> list[Comparison]:
     # What Holm asks of the smallest p-value is what each dimension must be able to reach.
-    alpha = policy.alpha / len(pairs)
-    return [
-        compare(dimension, members, alpha=alpha, power=policy.power, key=settings.seed, cards=cards)
-        for dimension, members in pairs.items()
-    ]
+    compared = partial(
+        compare,
+        alpha=policy.alpha / len(pairs),
+        power=policy.power,
+        key=settings.seed,
+        cards=cards,
+        level=policy.level,
+    )
+    return [compared(dimension, members) for dimension, members in pairs.items()]
 
 
 def _described(items: Sequence[Item], sides: Sides, settings: Settings) -> Iterable[Described]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from truing.audit.changes import Change, most_changed
-from truing.audit.collect import Bench, Judged, ask_all, judge_all, keys_of
+from truing.audit.collect import Judged, ask_all, judge_all, keys_of
 from truing.audit.conclude import Circumstances, Sides, conclude
+from truing.audit.dimensions import dimension
 from truing.audit.drift import Drift
 from truing.audit.drift_measuring import measure_drift, why_no_drift
 from truing.audit.export import export_inspect
@@ -18,10 +19,11 @@ from truing.audit.plan import plan_items
 from truing.audit.policy import Policy
 from truing.audit.report import render_report
 from truing.audit.result import AuditResult, ModelRecord, NotAsked
+from truing.audit.retry import forget_errors
 from truing.audit.reuse import take_over
 from truing.audit.settings import Settings
 from truing.audit.traces import TraceSafety, judge_traces
-from truing.grade import CalibrationCard, Instrument, Reading, grader_versions, open_grader, shipped_cards
+from truing.grade import CalibrationCard, Instrument, grader_versions, open_grader, shipped_cards
 from truing.model import identify, load
 from truing.run import Journal, Ledger, Run, progress
 from truing.types import Fingerprint, FrozenDict, InputError, Item, digest
@@ -38,12 +40,17 @@ _SAID = {REPEAT: "baseline again"}
 
 
 @dataclass(frozen=True)
-class Means:
-    """Where local models run and in which numbers, and the folder of an audit that asked the baseline before."""
+class Runtime:
+    """How an audit is run, whatever its result: where local models run and in which numbers, and what is done again.
+
+    `reuse` is the folder of an audit that asked the baseline before; with `retry_errors` what ended in
+    an error is asked and judged again.
+    """
 
     device: str = "auto"
     dtype: str = "auto"
     reuse: Path | None = None
+    retry_errors: bool = False
 
 
 def run_audit(
@@ -55,7 +62,7 @@ def run_audit(
     *,
     cards: Sequence[CalibrationCard] = (),
     out: Path | None = None,
-    means: Means | None = None,
+    runtime: Runtime | None = None,
     inspect: bool = False,
 ) -> AuditResult:
     """Audit `candidate` against `baseline` (model references) on `suites` (`NAME[:SOURCE],...`).
@@ -63,7 +70,7 @@ def run_audit(
     Writes into `out` (by default `runs/audit-DIGEST`) the journals of answers and of verdicts of each
     model, `audit.json` and `report.html`, and with `inspect` a log for Inspect of each model; run again
     after a crash, it does only what the journals lack and writes the same bytes. The baseline's
-    answers are taken over from the audit in `means.reuse`, if that asked it the same.
+    answers are taken over from the audit in `runtime.reuse`, if that asked it the same.
 
     Raises:
         InputError: a reference, a suite, a grader or the folder cannot be used.
@@ -71,36 +78,43 @@ def run_audit(
         StorageError: the disk refused a write.
         EndpointError: an endpoint cannot be used at all.
     """
-    policy, means, cards = policy or Policy(), means or Means(), [*shipped_cards(), *cards]
+    policy, runtime, cards = policy or Policy(), runtime or Runtime(), [*shipped_cards(), *cards]
     refs = {"baseline": baseline, "candidate": candidate}
     planned = plan_items(suites, settings, policy)
     settings = replace(settings, max_tokens=planned.max_tokens)
-    instruments = {spec: open_grader(spec) for spec in sorted({i.grader for i in planned.items if i.grader})}
+    instruments = {
+        spec: _calibrated(open_grader(spec), cards)
+        for spec in sorted({i.grader for i in planned.items if i.grader})
+    }
     config = {
         "verb": "audit",
         **refs,
         "suites": suites,
         "settings": settings.to_json(),
         "policy": policy.to_json(),
-        "device": means.device,
-        "dtype": means.dtype,
+        "device": runtime.device,
+        "dtype": runtime.dtype,
         "graders": _versions(instruments),
+        "dimensions": {
+            name: dimension(name).to_json() for name in sorted({i.dimension for i in planned.items})
+        },
         "cards": [card.digest for card in cards],
         "items": digest([item.to_json() for item in planned.items]),
         "models": {side: identify(ref) for side, ref in refs.items()},
     }
     folder = out or Path("runs") / f"audit-{digest(config)[:12]}"
     with Run.open(folder, config) as run:
-        if means.reuse is not None:
-            take_over(run, means.reuse, config)
-        models = {side: _ask(run, side, refs[side], planned.items, settings, means) for side in SIDES}
+        if runtime.retry_errors:
+            forget_errors(run)
+        if runtime.reuse is not None:
+            take_over(run, runtime.reuse, config)
+        models = {side: _ask(run, side, refs[side], planned.items, settings, runtime) for side in SIDES}
         if settings.noise_floor:  # in another order, so that other answers share a batch
-            _ask(run, REPEAT, baseline, planned.items[::-1], settings, means)
-        bench = Bench(instruments, _readings(instruments, cards))
-        judged = {side: _judge(run, side, planned.items, bench) for side in SIDES}
-        repeated = _judge(run, REPEAT, planned.items, bench) if settings.noise_floor else None
-        safety_of_traces = _judge_traces(run, planned.items, bench, settings)
-        drift, why_not = _drift(run, refs, planned.items, settings, means) if settings.drift else ([], [])
+            _ask(run, REPEAT, baseline, planned.items[::-1], settings, runtime)
+        judged = {side: _judge(run, side, planned.items, instruments) for side in SIDES}
+        repeated = _judge(run, REPEAT, planned.items, instruments) if settings.noise_floor else None
+        safety_of_traces = _judge_traces(run, planned.items, instruments, settings)
+        drift, why_not = _drift(run, refs, planned.items, settings, runtime) if settings.drift else ([], [])
         result = conclude(
             planned.items,
             Sides(judged["baseline"], judged["candidate"], repeated),
@@ -123,14 +137,15 @@ def run_audit(
             journals = run.journal(side), run.journal(f"verdicts-{side}")
             export_inspect(folder / f"{side}.eval", planned.items, *journals, model=refs[side])
         with Ledger(folder / "ledger.sqlite") as ledger:
-            spent = {side: float(sum(answer.tokens for answer in judged[side])) for side in SIDES}
+            answers = judged | ({REPEAT: repeated} if repeated else {})
+            spent = {side: float(sum(one.tokens for one in of)) for side, of in answers.items()}
             ledger.record_many("completion tokens", spent, component="audit")
             ledger.register_run(folder, run.config_hash, "audit", result.decision.status)
     return result
 
 
 def _ask(
-    run: Run, side: str, ref: str, items: Sequence[Item], settings: Settings, means: Means
+    run: Run, side: str, ref: str, items: Sequence[Item], settings: Settings, runtime: Runtime
 ) -> ModelRecord:
     """Complete the journal of one side. A finished journal needs no model: its record was kept."""
     journal = run.journal(side)
@@ -138,15 +153,18 @@ def _ask(
     wanted = sum(len(keys_of(item, greedy=settings.temperature == 0)) for item in items)
     if record is not None and len(journal.done()) == wanted:
         return ModelRecord.from_json(record)
-    model = _load(ref, settings, means)
+    model = _load(ref, settings, runtime)
     _refuse_another_model(journal, model.fingerprint, side)
-    seen = ModelRecord.from_json(record) if record is not None else None
+    seen = kept = ModelRecord.from_json(record) if record is not None else None
 
     def described() -> ModelRecord:
         return ModelRecord(ref, model.fingerprint.short, _merged(seen, model.describe()), model.ground)
 
     def keep() -> None:
-        run.write_json(f"{side}.json", described().to_json())
+        nonlocal kept
+        if (now := described()) != kept:
+            run.write_json(f"{side}.json", now.to_json())
+            kept = now
 
     started = time.monotonic()
     with progress(len(items), f"asking the {_SAID.get(side, side)}", unit="items") as advance:
@@ -157,26 +175,26 @@ def _ask(
     return described()
 
 
-def _load(ref: str, settings: Settings, means: Means) -> "LocalModel | EndpointModel":
+def _load(ref: str, settings: Settings, runtime: Runtime) -> "LocalModel | EndpointModel":
     if ref.startswith("endpoint:"):  # decides itself where and how its model runs
-        means = Means()
-    return load(ref, device=means.device, dtype=means.dtype, thinking=settings.thinking)
+        runtime = Runtime()
+    return load(ref, device=runtime.device, dtype=runtime.dtype, thinking=settings.thinking)
 
 
-def _judge(run: Run, side: str, items: Sequence[Item], bench: Bench) -> list[Judged]:
+def _judge(run: Run, side: str, items: Sequence[Item], instruments: Mapping[str, Instrument]) -> list[Judged]:
     answers, verdicts = run.journal(side), run.journal(f"verdicts-{side}")
     started = time.monotonic()
     with progress(len(answers.done()), f"judging the {_SAID.get(side, side)}", unit="answers") as advance:
-        judged = judge_all(items, answers, verdicts, bench, advance=advance)
+        judged = judge_all(items, answers, verdicts, instruments, advance=advance)
     run.timing(f"judging the {side}", time.monotonic() - started)
     return judged
 
 
 def _drift(
-    run: Run, refs: Mapping[str, str], items: Sequence[Item], settings: Settings, means: Means
+    run: Run, refs: Mapping[str, str], items: Sequence[Item], settings: Settings, runtime: Runtime
 ) -> tuple[list[Drift], list[NotAsked]]:
     """The drift of each dimension, or why there is none: an audit does not fail over what only describes."""
-    candidate, baseline = (_load(refs[side], settings, means) for side in ("candidate", "baseline"))
+    candidate, baseline = (_load(refs[side], settings, runtime) for side in ("candidate", "baseline"))
     if why := why_no_drift(candidate, baseline):
         return [], [NotAsked("drift", 0, why)]
     started = time.monotonic()
@@ -202,7 +220,9 @@ def _changes(
     return most_changed(items, judged, journals, order=order, count=_SHOWN)
 
 
-def _judge_traces(run: Run, items: Sequence[Item], bench: Bench, settings: Settings) -> list[TraceSafety]:
+def _judge_traces(
+    run: Run, items: Sequence[Item], instruments: Mapping[str, Instrument], settings: Settings
+) -> list[TraceSafety]:
     """The reasoning of both models, where it is asked for and a grader can judge it."""
     if not settings.judge_traces:
         return []
@@ -214,7 +234,7 @@ def _judge_traces(run: Run, items: Sequence[Item], bench: Bench, settings: Setti
             run.journal(side),
             run.journal(f"verdicts-{side}"),
             run.journal(f"traces-{side}"),
-            bench.instruments,
+            instruments,
             model=side,
             key=settings.seed,
         )
@@ -228,14 +248,10 @@ def _untold(settings: Settings, found: Sequence[TraceSafety]) -> list[NotAsked]:
     return [NotAsked("reasoning", 0, "No answer has a closed trace that its grader can judge.")]
 
 
-def _readings(instruments: Mapping[str, Instrument], cards: Sequence[CalibrationCard]) -> dict[str, Reading]:
-    """How the verdicts of calibrated judges are read: their error rates are those of that reading."""
-    return {
-        spec: card.reading
-        for spec, instrument in instruments.items()
-        for card in cards
-        if card.belongs_to(instrument)
-    }
+def _calibrated(instrument: Instrument, cards: Sequence[CalibrationCard]) -> Instrument:
+    """The instrument, read as on its card; of several cards the last."""
+    own = [card.reading for card in cards if card.belongs_to(instrument)]
+    return replace(instrument, reading=own[-1]) if own else instrument
 
 
 def _versions(instruments: Mapping[str, Instrument]) -> FrozenDict:

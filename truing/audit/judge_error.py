@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import isfinite, sqrt
 
 from truing.grade import CalibrationCard
-from truing.numerics import Calibration, Interval, corrected_interval, youden
+from truing.numerics import Calibration, Interval, corrected_interval, detectable_true_loss, youden
 from truing.types import GraderId, Item, Record, Verdict
 
 
@@ -88,21 +88,16 @@ def corrected(strata: Sequence[Stratum], cards: Cards, level: float = 0.95) -> t
         if stratum in known:
             counts = cards[stratum.judge][2]
             difference, interval = corrected_interval(difference, interval, counts, level)
-        if not isfinite(difference):  # this judge says nothing
-            return 0.0, Interval(-1.0, 1.0)
+        if not isfinite(difference):  # this judge says nothing: its labels stand, and anything may be true
+            return sum(s.share * s.difference for s in strata), Interval(-1.0, 1.0)
         total += stratum.share * difference
         below += (stratum.share * (difference - interval.low)) ** 2
         above += (stratum.share * (interval.high - difference)) ** 2
     return total, Interval(max(-1.0, total - sqrt(below)), min(1.0, total + sqrt(above)))
 
 
-def weakest(notes: Sequence[JudgeNote]) -> float:
-    """What the worst judge surely leaves of a true difference: a smallest loss is divided by it; 1 without judges."""
-    known = [n.youden_low for n in notes if n.youden_low is not None]
-    return max(0.0, min(known, default=1.0))
-
-
 def enlarged(detectable: float, notes: Sequence[JudgeNote]) -> float:
-    """The smallest true loss that is seen, where a loss of `detectable` is seen in the judge's labels."""
-    left = weakest(notes)
-    return detectable / left if 0 < detectable <= left else (inf if detectable > 0 else 0.0)
+    """The smallest true loss that is seen behind the worst judge, where `detectable` is seen in the labels."""
+    return detectable_true_loss(
+        detectable, min((n.youden_low for n in notes if n.youden_low is not None), default=1.0)
+    )

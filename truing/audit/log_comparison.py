@@ -112,7 +112,15 @@ def _concluded(
 ) -> LogComparison:
     alpha = policy.alpha / len(pairs)
     comparisons = [
-        compare(dimension, members, alpha=alpha, power=policy.power, key=seed, cards=cards)
+        compare(
+            dimension,
+            members,
+            alpha=alpha,
+            power=policy.power,
+            key=seed,
+            cards=cards,
+            level=policy.level,
+        )
         for dimension, members in pairs.items()
     ]
     every = [pair for members in pairs.values() for pair in members]

@@ -13,6 +13,7 @@ from truing.types import Expect, FrozenDict, InputError, Item
 
 NEEDS_JUDGE = "none"
 """The grader of an item that cannot be judged unless somebody names who does."""
+REFUSAL = "refusal"
 EXPECTED_DISCORDANCE = {True: 0.1, False: 0.25}
 """Greedy or not -> the share of items on which two kindred models are expected to differ."""
 
@@ -71,8 +72,10 @@ def _assigned(item: Item, judges: Mapping[str, str]) -> Item:
     grader = judges.get(item.dimension)
     if grader is None:
         return item
-    closed = item.expect not in (Expect.refuse, Expect.comply)
-    return replace(item, grader=grader, expect=Expect.judged if closed else item.expect)
+    open_ = item.expect in (Expect.refuse, Expect.comply)
+    if open_ and grader == REFUSAL:  # it says what an answer is; whether that is good, the item says
+        return replace(item, grader="")
+    return replace(item, grader=grader, expect=item.expect if open_ else Expect.judged)
 
 
 def _refuse_idle_judges(loaded: Sequence[Loaded], judges: Mapping[str, str]) -> None:

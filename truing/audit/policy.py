@@ -70,6 +70,11 @@ class Policy(Record):
         for name in self.dimensions:
             self.terms(name)
 
+    @property
+    def level(self) -> float:
+        """Of the intervals, which are two-sided: a true loss of the margin lies below one with chance alpha / 2."""
+        return 1 - self.alpha
+
     def terms(self, dimension: str, *, margin: float | None = None) -> Terms:
         """What is asked of one dimension, with nothing left open.
 

@@ -124,7 +124,8 @@ def _interval_plot(result: AuditResult) -> "Markup":
     by_name = {c.dimension: c for c in result.comparisons}
     compared = [(by_name[f.dimension], f) for f in result.decision.findings if f.dimension in by_name]
     return paired_interval_plot(
-        [IntervalRow(c.dimension, c.difference, c.low, c.high, f.status, f.margin) for c, f in compared]
+        [IntervalRow(c.dimension, c.difference, c.low, c.high, f.status, f.margin) for c, f in compared],
+        level=result.level,
     )
 
 

@@ -96,6 +96,11 @@ class AuditResult(Record):
         return "greedy" if self.settings.temperature == 0 else f"T = {self.settings.temperature:g}"
 
     @property
+    def level(self) -> str:
+        """The level of the intervals of the differences, for people."""
+        return f"{100 * self.policy.level:g}%"
+
+    @property
     def decoding(self) -> str:
         """How answers were drawn, in words."""
         s = self.settings
@@ -114,7 +119,7 @@ class AuditResult(Record):
         """The result for a terminal: a table, then the verdict."""
         width = max([len("dimension"), *(len(f.dimension) for f in self.decision.findings)])
         lines = [
-            f"{'dimension':<{width}}  baseline  candidate  difference (95%)        items  judged  status"
+            f"{'dimension':<{width}}  baseline  candidate  {f'difference ({self.level})':<22}  items  judged  status"
         ]
         by_name = {c.dimension: c for c in self.comparisons}
         for finding in self.decision.findings:

@@ -9,7 +9,7 @@ import tyro
 
 from truing.audit import (
     AuditResult,
-    Means,
+    Runtime,
     Settings,
     Status,
     estimate_audit,
@@ -22,6 +22,7 @@ from truing.cli.app import Exit
 from truing.cli.policy import PolicyFlags
 from truing.grade import read_card
 from truing.run import replace_file
+from truing.types import Outcome
 
 CODES = {
     Status.passed: Exit.passed,
@@ -61,6 +62,8 @@ class Command:
     """Number format of local models: auto (the checkpoint's), float32, bfloat16."""
     reuse: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """An earlier audit that asked the same of the same baseline: its answers are taken over."""
+    retry_errors: bool = False
+    """Ask and judge again what ended in an error in this run's folder."""
     inspect: bool = False
     """Write the answers of each model as a log for Inspect into the run's folder, too."""
     junit: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -82,7 +85,7 @@ class Command:
             )
             print(json.dumps(estimate.to_json()) if self.json else "\n".join(estimate.lines()))
             return Exit.passed
-        means = Means(self.device, self.dtype, self.reuse)
+        runtime = Runtime(self.device, self.dtype, self.reuse, self.retry_errors)
         result = run_audit(
             self.candidate,
             self.baseline,
@@ -91,11 +94,21 @@ class Command:
             policy,
             cards=[read_card(file) for file in self.card],
             out=self.out,
-            means=means,
+            runtime=runtime,
             inspect=self.inspect,
         )
         write_findings(result, self.candidate, junit=self.junit, sarif=self.sarif)
         print("\n".join(result.lines()))
+        if failed := _errors(result):
+            print(
+                f"{failed} answers or verdicts are errors: the same command with --retry-errors does them again."
+            )
         if self.json:
             print(json.dumps(result.to_json()))
         return CODES[result.decision.status]
+
+
+def _errors(result: AuditResult) -> int:
+    return sum(
+        side.outcomes.get(Outcome.error, 0) for c in result.comparisons for side in (c.baseline, c.candidate)
+    )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
+from truing.grade.reading import Reading
 from truing.types import Grader, GraderId, InputError, Outcome, Shown, ShownTrace, Verdict
 
 GRADERS = "truing.graders"
@@ -15,11 +16,16 @@ _SPEC = re.compile(r"([a-z][a-z0-9_.-]*)(?:/([a-z][a-z0-9_.-]*))?(?::(.+))?", re
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """A grader with the one criterion of it that counts; empty where it has but one."""
+    """A grader with the one criterion of it that counts; empty where it has but one.
+
+    `reading` is how its verdicts are read where it is calibrated: its error rates are those of that
+    reading, so the score that counts is 1.0 where it is positive and else 0.0.
+    """
 
     spec: str
     grader: Grader
     criterion: str = ""
+    reading: Reading | None = None
 
     @property
     def id(self) -> GraderId:
@@ -54,7 +60,8 @@ class Instrument:
     def _of(self, wanted: int, judged: Sequence[Mapping[str, Verdict]]) -> list[Verdict]:
         if len(judged) != wanted:
             raise ValueError(f"{self.spec} judged {len(judged)} of {wanted} texts")
-        return [_within(self._chosen(verdicts)) for verdicts in judged]
+        chosen = (_within(self._chosen(verdicts)) for verdicts in judged)
+        return [self.reading.read(verdict) if self.reading else verdict for verdict in chosen]
 
     def _chosen(self, verdicts: Mapping[str, Verdict]) -> Verdict:
         if self.criterion in verdicts:

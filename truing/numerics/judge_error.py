@@ -18,7 +18,6 @@ from truing.numerics.intervals import Interval, wilson
 from truing.numerics.means import student_interval
 from truing.numerics.multiple import holm
 from truing.numerics.paired import standard_error
-from truing.numerics.power import smallest_detectable_effect
 from truing.numerics.tango import paired_interval
 from truing.types import Record
 
@@ -224,23 +223,19 @@ def differential_error(one: Calibration, other: Calibration) -> tuple[float, flo
     return sensitivity, specificity
 
 
-def detectable_true_loss(
-    n: int, discordance: float, youden_low: float, *, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """The smallest true loss that a paired test on a judge's labels finds with the given power.
+def detectable_true_loss(shown: float, youden_low: float) -> float:
+    """The smallest true loss that is found, where a loss of `shown` is found in a judge's labels.
 
-    It is `smallest_detectable_effect` in `n` independent pairs, of which the judge calls the share
-    `discordance` differently, divided by J; `youden_low` is the lower end of J's interval, for what
-    is promised must hold with a judge as bad as it may be. `inf` where no loss could be found: the
-    judge is too weak for the question.
+    It is that loss divided by J; `youden_low` is the lower end of J's interval, for what is promised
+    must hold with a judge as bad as it may be. `inf` where not even the loss of everything would be
+    found: the judge is too weak for the question.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: J is outside [-1, 1], or the loss is not above 0.
     """
-    if not -1 <= youden_low <= 1:
-        raise ValueError(f"Youden's J lies in [-1, 1], not {youden_low}")
-    shown = smallest_detectable_effect(n, discordance, alpha=alpha, power=power)
-    return shown / youden_low if 0 < shown <= youden_low else inf
+    if not -1 <= youden_low <= 1 or not shown > 0:
+        raise ValueError(f"no loss is {shown}, or no J of Youden's {youden_low}")
+    return shown / youden_low if shown <= youden_low else inf
 
 
 def _upper_ratio(d: float, high: float, j: float, ends: Interval) -> float:

@@ -38,9 +38,7 @@ class IntervalRow:
         return f"{_points(self.estimate)} [{_points(self.low)}, {_points(self.high)}]"
 
 
-def paired_interval_plot(
-    rows: Sequence[IntervalRow], *, title: str = "Candidate minus baseline, with 95% intervals"
-) -> "Markup":
+def paired_interval_plot(rows: Sequence[IntervalRow], *, level: str = "95%") -> "Markup":
     """A forest plot of differences, candidate minus baseline, in percentage points, each against its margin.
 
     A disc is a pass, a triangle a regression, a ring inconclusive.
@@ -64,7 +62,12 @@ def paired_interval_plot(
         f"{row.label}: {row.words}, margin {_points(-row.margin)}, {row.status}" for row in rows
     )
     description = f"Differences in percentage points, with intervals. {words}."
-    return draw(1.4 + _PITCH * max(1, len(rows)), paint, title=title, description=description)
+    return draw(
+        1.4 + _PITCH * max(1, len(rows)),
+        paint,
+        title=f"Candidate minus baseline, with {level} intervals",
+        description=description,
+    )
 
 
 def _frame(axes: "Axes", rows: Sequence[IntervalRow]) -> None:

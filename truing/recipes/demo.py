@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from truing.audit import AuditResult, Means, Policy, Settings, Status, run_audit
+from truing.audit import AuditResult, Policy, Runtime, Settings, Status, run_audit
 from truing.model import find_folder
 from truing.pages import LineageRow, lineage_plot, render
 from truing.recipes.realignment import DOMAIN, realign
@@ -55,7 +55,9 @@ def run_demo(out: Path, *, seed: int = 0) -> Demo:
     for name, told, ref in _story(str(repaired)):
         folder, first = out / f"audit-{name}", chapters[0].folder if chapters else None
         settings = Settings.from_json(SETTINGS.to_json() | {"seed": seed})
-        result = run_audit(ref, INTACT, "organism", settings, POLICY, out=folder, means=Means(reuse=first))
+        result = run_audit(
+            ref, INTACT, "organism", settings, POLICY, out=folder, runtime=Runtime(reuse=first)
+        )
         chapters.append(Chapter(name, told, ref, folder, result))
     _must_hold(chapters)
     page = out / "demo.html"
@@ -102,7 +104,9 @@ def _must_hold(chapters: Sequence[Chapter]) -> None:
     for chapter in chapters[:2]:
         if chapter.result.decision.status is not Status.regression:
             raise TruingError(f"the demo's audit missed what was broken in {chapter.ref}")
-    lost, left = (sum(-(c.difference or 0.0) for c in r.comparisons) for r in (broken, repaired))
+    if any(c.difference is None for r in (broken, repaired) for c in r.comparisons):
+        raise TruingError("the demo could not compare the repaired model with the broken one everywhere")
+    lost, left = (sum(_loss(r, c.dimension) for c in r.comparisons) for r in (broken, repaired))
     if not left < 0.75 * lost:
         raise TruingError(f"repairing did not help: {lost:.2f} was lost, {left:.2f} still is")
 

@@ -12,12 +12,12 @@ end, or a batch without its last line; both were never acknowledged, and opening
 import json
 import os
 import zlib
-from collections.abc import Iterator, KeysView, Mapping, Sequence
+from collections.abc import Collection, Iterator, KeysView, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from truing.run.disk import refused, sync_folder
+from truing.run.disk import refused, replace_file, sync_folder
 from truing.types import InputError, canonical_text, dumps
 
 _CRC = b',"crc":"%08x"}\n'
@@ -30,21 +30,31 @@ class Journal:
     `dropped` is the number of bytes that opening cut off. Memory holds the keys, not the rows.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writable: bool = True) -> None:
         """Open or create the file and cut what the last writer did not finish.
+
+        With `writable=False` the file is left as it is, and has to be there: what was not finished is
+        passed over, and nothing can be appended.
 
         Raises:
             InputError: a line before the end is damaged; the sentence names it.
             StorageError: the disk refuses.
         """
         self.path = path
+        self._file: int | None = None
+        self._open(writable=writable)
+
+    def _open(self, *, writable: bool) -> None:
         self._keys: dict[str, None] = {}
         self._end = 0
-        self._file: int | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            sync_folder(path.parent)
+            if not writable:
+                self._find_end()
+                self.dropped = self.path.stat().st_size - self._end
+                return
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            sync_folder(self.path.parent)
             self._find_end()
             self.dropped = os.fstat(self._file).st_size - self._end
             if self.dropped:
@@ -53,7 +63,7 @@ class Journal:
         except BaseException as why:
             self.close()
             if isinstance(why, OSError):
-                raise refused(path, why) from why
+                raise refused(self.path, why) from why
             raise
 
     def append(self, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
@@ -82,6 +92,22 @@ class Journal:
             raise
         self._keys |= fresh
         self._end += len(data)
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Write the journal anew without the rows of these keys; after a crash it is the old one or the new.
+
+        Raises:
+            StorageError: the disk refuses; the journal is as before.
+            ValueError: it is closed.
+        """
+        if self._file is None:
+            raise ValueError(f"the journal {self.path} is closed")
+        if not self._keys.keys() & keys:
+            return
+        data = b"".join(_line(key, row, 0, 1) for key, row in self.rows() if key not in keys)
+        replace_file(self.path, data)
+        self.close()
+        self._open(writable=True)
 
     def done(self) -> KeysView[str]:
         """The keys of all rows, in order; a view that follows what is appended."""

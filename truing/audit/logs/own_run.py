@@ -40,7 +40,7 @@ def read_own_run(folder: Path, side: str) -> Log:
             "holds no finished audit with verdicts", file=folder, mend="run the same audit again to end it"
         )
     result = read_json(folder / "audit.json")
-    with closing(Journal(path)) as journal:
+    with closing(Journal(path, writable=False)) as journal:
         rows, graders = [], dict[str, str]()
         for key, row in journal.rows():
             verdict = Verdict.from_json(row["verdict"])
