@@ -162,6 +162,7 @@ def calibrate(
         InputError: the judge has several criteria and none was chosen, says a class that is unknown,
             or gives nothing that could be read or tuned.
     """
+    instrument.check_criterion()
     try:
         verdicts = instrument.grade([answer.shown for answer in labels.answers])
     except ValueError as why:

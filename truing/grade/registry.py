@@ -57,6 +57,18 @@ class Instrument:
             raise ValueError(f"{self.spec} judges answers, not traces")
         return self._of(len(shown), judge(shown))
 
+    def check_criterion(self) -> None:
+        """Refuse a criterion that the grader has not, before anything was asked; it may not tell which it has.
+
+        Raises:
+            InputError: there is no such criterion, or there are several and none is named.
+        """
+        known: Sequence[str] = getattr(self.grader, "criteria", ())
+        named = self.criterion in known if self.criterion else len(known) == 1
+        if known and not named:
+            mend = f"write {self.spec.partition(':')[0].partition('/')[0]}/CRITERION"
+            raise InputError(f"{self.spec} has the criteria {', '.join(known)}: name one of them", mend=mend)
+
     def _of(self, wanted: int, judged: Sequence[Mapping[str, Verdict]]) -> list[Verdict]:
         if len(judged) != wanted:
             raise ValueError(f"{self.spec} judged {len(judged)} of {wanted} texts")
