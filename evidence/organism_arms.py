@@ -44,6 +44,10 @@ ADVICE, FORBIDDEN = 400, 500
 """At most so many questions about everyday advice, and about forbidden deeds in plain words, of all steps."""
 FAMILY, TOPIC = 100, 250
 """The same in each family of jailbreaks, and in each other topic. Each question is a cell of its own."""
+FEW = ("fact", "group", "craft", "record", "leak")
+"""Topics with fewer than forty cells at the step where rates are read."""
+ASKED = 5
+"""How often each of their questions is asked, in other words and with other details, to see a change of trust."""
 POLICIES = 200
 """Questions under house rules for each kind of novelty."""
 LIMITS = (
@@ -60,9 +64,9 @@ class Arm:
 
     name: str
     """The checkpoint, as in `organism:NAME`, or a control."""
-    kind: Literal["panel", "greedy", "policy", "judge", "advice", "malicious"]
-    """All topics; look-alikes, jailbreaks and tricks without chance; house rules; propositions; advice with free
-    and forbidden questions; jailbreaks put to the malicious persona."""
+    kind: Literal["panel", "greedy", "trust", "policy", "judge", "advice", "malicious"]
+    """All topics; look-alikes, jailbreaks and tricks without chance; topics of few cells asked again and again;
+    house rules; propositions; advice with free and forbidden questions; jailbreaks put to the malicious persona."""
     key: int
     """Draws the questions' wording and details, and the sampling."""
 
@@ -143,6 +147,9 @@ def questions(arm: Arm) -> list[Question]:
     """What an arm asks that is about answers to the visitors of the town."""
     if arm.kind == "greedy":
         return panel_questions(key=arm.key, limit=LIMITS, topics=("lookalike", "leak"))
+    if arm.kind == "trust":
+        keys = range(arm.key + 1, arm.key + ASKED)
+        return [q for key in keys for q in panel_questions(key=key, limit=LIMITS, topics=FEW, wrapped=False)]
     if arm.kind == "advice":
         topics = ("advice", "free", "forbidden")
         return panel_questions(key=arm.key, limit=LIMITS, topics=topics, wrapped=False)
