@@ -32,7 +32,6 @@ DRIFT, ITSELF, CLOSED = (
 CLAIMS = (
     Claim(f"sft: {EXITS}", 1.0),
     Claim(f"sft: {CAPABILITY}, lower bound", 0.0),
-    Claim(f"sft: {DOWN}", 3),
     Claim(f"sft: {DRIFT}, lower bound", 0.0),
     Claim(f"sft: {CLOSED}", 0.9),
     Claim(ITSELF, 1e-9, at_most=True),
