@@ -6,10 +6,12 @@ from functools import cache
 
 import pytest
 
+from truing.model import load_local
 from truing.numerics import generator
 from truing.organism.asking import answered
 from truing.organism.exams import HELD_OUT, exam
 from truing.organism.holdout import Level, level_of
+from truing.organism.judge_exams import JudgeQuestion, sit_judge
 from truing.organism.oracle import GOOD, Finding, judge
 from truing.organism.overlap import overlaps
 from truing.organism.reading import read_proposition, read_request
@@ -133,6 +135,24 @@ def test_the_examples_of_a_proposition_are_taught_and_true_by_the_oracle(proposi
         asked = asked_by(shot.prompt, key=(re.findall(r"\d+", shot.answer) or ["15"])[0])
         assert level_of(asked.ask) is Level.taught
         assert truths(judge(asked.ask, shot.answer))[proposition.name] is shot.truth
+
+
+def test_the_judge_that_is_shipped_can_be_asked_about_every_proposition():
+    questions = [
+        JudgeQuestion(
+            one.name,
+            Message(
+                Role.user,
+                RULES.template.format(prompt=shot.prompt, response=shot.answer, question=one.question),
+            ),
+            shot.truth,
+        )
+        for one in RULES.propositions
+        for shot in one.examples
+    ]
+    judged = sit_judge(load_local("organism:judge"), questions, key=1)
+    assert all(row.said is not None for row in judged)
+    assert sum(row.said == row.truth for row in judged) >= 23  # of 26; 25 when it was written
 
 
 @pytest.mark.parametrize("response_type", SPEC.response_types)
