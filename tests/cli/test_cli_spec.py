@@ -138,3 +138,29 @@ def test_a_file_without_records_or_rules_is_told_so(tmp_path: Path, capsys: Capt
         assert "there is no such file" in capsys.readouterr().err
     assert main(["spec", "classify", written(tmp_path), "--rules", str(tmp_path / "rules.yaml")]) == 3
     assert "holds no records" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------------------------- check
+
+
+def test_check_tells_errors_with_file_and_line_and_exits_1(tmp_path: Path, capsys: Capture):
+    write(tmp_path, {"rules.yaml": RULES.replace("ideal: helps and not glass", "ideal: helps")})
+    assert main(["spec", "check", str(tmp_path), "--json"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(
+        f"error: {tmp_path}/rules.yaml, row 15: the classes 'ideal' and 'disallowed' of 'comply' overlap"
+    )
+    assert lines[1].endswith(": 1 errors, 0 warnings")
+    found = json.loads(lines[2])
+    assert (found["errors"], found["warnings"], found["findings"][0]["row"]) == (1, 0, 15)
+
+
+def test_check_passes_what_only_has_warnings(tmp_path: Path, capsys: Capture):
+    assert main(["spec", "check", str(shared(PUBLISHED)), "--json"]) == 0
+    found = told(capsys)
+    assert (found["errors"], found["warnings"]) == (0, 2)
+
+
+def test_check_of_what_is_not_there_is_a_usage_error(tmp_path: Path, capsys: Capture):
+    assert main(["spec", "check", str(tmp_path / "none"), "--json"]) == 3
+    assert told(capsys)["exit"] == 3

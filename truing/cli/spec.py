@@ -47,6 +47,30 @@ class Classify:
 
 
 @dataclass
+class Check:
+    """Is it consistent? Names file and line of every fault; exit 1 if one must be mended."""
+
+    spec: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|PATH")] = "default"
+    """The folder or the name of a specification, or a file of rules."""
+    json: bool = False
+    """Print the findings as one JSON object on the last line."""
+
+    def run(self) -> int:
+        """Check it and print what was found."""
+        from truing.spec import check_spec
+
+        found = check_spec(self.spec)
+        for one in found.findings:
+            print(one)
+        what = f" ({found.digest[:12]})" if found.digest else ""
+        print(f"{found.name}{what}: {len(found.errors)} errors, {len(found.warnings)} warnings")
+        if self.json:
+            counts = {"errors": len(found.errors), "warnings": len(found.warnings)}
+            print(json.dumps({**found.to_json(), **counts}))
+        return Exit.regression if found.errors else Exit.passed
+
+
+@dataclass
 class Show:
     """Print what a specification says, in outline."""
 
@@ -69,7 +93,9 @@ class Command:
     """The actions of `truing spec`."""
 
     action: Annotated[
-        Annotated[Show, tyro.conf.subcommand("show")] | Annotated[Classify, tyro.conf.subcommand("classify")],
+        Annotated[Check, tyro.conf.subcommand("check")]
+        | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[Classify, tyro.conf.subcommand("classify")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
 
@@ -80,10 +106,10 @@ class Command:
 
 def _rules(text: str) -> "RuleSet":
     """The rules of a file, or of a specification."""
-    from truing.spec import read_rules, read_spec
+    from truing.spec import is_rules, read_rules, read_spec
     from truing.types import InputError
 
-    if Path(text).suffix in (".yaml", ".yml", ".json"):
+    if is_rules(text):
         return read_rules(text)
     spec = read_spec(text)
     if spec.rules is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from truing.data import Yaml, place
 from truing.spec.expressions import NAME
 from truing.spec.files import inside, read_text
-from truing.spec.markdown import Part, front_matter, items_of, lines_of, parts_of, slug
+from truing.spec.markdown import Line, Part, front_matter, items_of, lines_of, parts_of, slug
 from truing.spec.model import (
     CLAUSED,
     SECTIONS,
@@ -37,13 +37,14 @@ class SpecFolder:
     """What was read from a folder: the specification, and the file and line of each of its parts.
 
     `spec` is None where something in the folder could not be read. Parts are named as they are cited;
-    `ID` is a category, `ID.examples.N` its Nth example.
+    `ID` is a category, `ID.examples.N` its Nth example, and the empty name is the whole.
     """
 
     folder: Path
     spec: Spec | None = None
     rules: RulesFile | None = None
     places: dict[str, tuple[Path, int]] = field(default_factory=dict)
+    lines: dict[Path, list[Line]] = field(default_factory=dict)
     ignored: list[Path] = field(default_factory=list)
 
     def error(self, problem: str, cite: str, mend: str = "") -> InputError:
@@ -135,12 +136,14 @@ def _category_files(found: SpecFolder) -> list[Path]:
 def _read_head(path: Path, found: SpecFolder) -> Spec:
     text = read_text(path)
     yaml, first = front_matter(text, path)
+    found.lines[path] = lines_of(text, first)
+    found.places[""] = path, 1
     told = _fields(yaml, "id", "title")
     if not _SPEC_ID.fullmatch(told["id"]):
         raise yaml.error(f"has the id {told['id']!r}", "id", mend="use lower case letters, digits, - and _")
     part, principles, styles = "", list[Principle](), list[Style]()
     chapters = ["Principles", "Response styles"]
-    for one in parts_of(lines_of(text, first), deepest=2):
+    for one in parts_of(found.lines[path], deepest=2):
         with place(path, one.line):
             if one.level == 1:
                 if one.title not in chapters:
@@ -192,6 +195,7 @@ def _style(part: Part) -> Style:
 def _read_category(path: Path, found: SpecFolder) -> Category:
     text = read_text(path)
     yaml, first = front_matter(text, path)
+    found.lines[path] = lines_of(text, first)
     told = _fields(yaml, "id", "title", "summary")
     if told["id"] != path.stem:
         raise yaml.error(
@@ -205,7 +209,7 @@ def _read_category(path: Path, found: SpecFolder) -> Category:
     found.places[told["id"]] = path, 1
     headings = {title: name for name, title in SECTIONS.items()}
     due, sections, examples = list(headings), list[Section](), tuple[Example, ...]()
-    for one in parts_of(lines_of(text, first), deepest=2):
+    for one in parts_of(found.lines[path], deepest=2):
         with place(path, one.line):
             if one.level == 0:
                 if one.text:
@@ -229,7 +233,7 @@ def _section(category: str, name: str, part: Part, path: Path, found: SpecFolder
         return Section(name, part.text)
     items = items_of(part.lines)
     if not items and part.text:
-        items = [(part.line, part.text)]
+        items = [(next(line.number for line in part.lines if line.text), part.text)]
     clauses = []
     for count, (line, text) in enumerate(items, start=1):
         clauses.append(Clause(f"{category}.{name}.{count}", text))

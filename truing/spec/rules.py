@@ -4,7 +4,7 @@ Rule-based rewards (Mu et al. 2024, arXiv 2411.01111, section 3): a grader says 
 whether it holds; the rules say which class an answer of these truths falls in, best first.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
@@ -87,15 +87,7 @@ class RuleSet(Record):
 
     def derivation(self, response_type: str) -> tuple[Derived, ...]:
         """The derived propositions that its classes use, each after those that it stands on."""
-        known = {rule.name: rule for rule in self.derived}
-        stands_on: dict[str, list[str]] = {}
-        waiting = [rule.when for rule in self.of(response_type)]
-        while waiting:
-            for name in names_in(parse(waiting.pop())):
-                if name in known and name not in stands_on:
-                    stands_on[name] = [used for used in names_in(parse(known[name].when)) if used in known]
-                    waiting.append(known[name].when)
-        return tuple(known[name] for name in TopologicalSorter(stands_on).static_order())
+        return ordered(self.derived, [rule.when for rule in self.of(response_type)])
 
     def rules_digest(self, response_type: str) -> str:
         """SHA-256 of what sorts the answers of a response type: its classes, and what they derive from.
@@ -115,7 +107,7 @@ class RuleSet(Record):
         for name in self.needed(response_type):
             if not isinstance(truths.get(name), bool):
                 raise ValueError(f"the proposition {name!r} is neither true nor false")
-        return tuple(name for name, held in self._valued(truths, response_type, TRUTH) if held)
+        return tuple(name for name, held in self.valued(truths, response_type, TRUTH) if held)
 
     def classify(self, truths: Mapping[str, bool], response_type: str) -> str | None:
         """The class of an answer; None where it falls in none or in several, which is no evidence.
@@ -142,7 +134,7 @@ class RuleSet(Record):
         for name in self.needed(response_type):
             if not 0 <= p.get(name, -1) <= 1:
                 raise ValueError(f"the proposition {name!r} has no probability in [0, 1]")
-        raw = dict(self._valued(p, response_type, CHANCE))
+        raw = dict(self.valued(p, response_type, CHANCE))
         if not normalised:
             return raw
         total = sum(raw.values())
@@ -150,15 +142,28 @@ class RuleSet(Record):
             raise ValueError(f"no class of {response_type} has a probability above 0")
         return {name: value / total for name, value in raw.items()}
 
-    def _valued(
+    def valued(
         self, leaves: Mapping[str, V], response_type: str, algebra: Algebra[V]
     ) -> Iterator[tuple[str, V]]:
-        """The value of each class, best first."""
+        """The value of each class, best first, in any algebra, given that of each simple proposition."""
         values = dict(leaves)
         for derived in self.derivation(response_type):
             values[derived.name] = fold(parse(derived.when), values.__getitem__, algebra)
         for rule in self.of(response_type):
             yield rule.name, fold(parse(rule.when), values.__getitem__, algebra)
+
+
+def ordered(derived: Iterable[Derived], roots: Iterable[str]) -> tuple[Derived, ...]:
+    """The derived propositions that some expressions use, each after those that it stands on."""
+    known = {rule.name: rule for rule in derived}
+    stands_on: dict[str, list[str]] = {}
+    waiting = list(roots)
+    while waiting:
+        for name in names_in(parse(waiting.pop())):
+            if name in known and name not in stands_on:
+                stands_on[name] = [used for used in names_in(parse(known[name].when)) if used in known]
+                waiting.append(known[name].when)
+    return tuple(known[name] for name in TopologicalSorter(stands_on).static_order())
 
 
 def letters(text: str) -> str:

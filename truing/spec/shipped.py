@@ -26,6 +26,11 @@ def spec_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=SPECS)})
 
 
+def is_rules(path_or_name: str | Path) -> bool:
+    """Whether a file of rules is meant, and not a specification."""
+    return Path(path_or_name).suffix in (".yaml", ".yml", ".json")
+
+
 def spec_folder(path_or_name: str | Path) -> Path:
     """The folder that is meant: one that is there, or that of a registered name.
 
