@@ -1,9 +1,9 @@
 """The proving ground: a small world whose truth is known by construction, and small models raised in it.
 
 Here belong the world (its people, questions and answers), the oracle that alone knows what an answer
-does, what is held out, how the checkpoints are raised and where they lie, and the page about it all.
-A method that is tried on it does not: it knows models by reference and never the oracle. Everything
-found here carries the sentence `GROUND`.
+does, what its adviser should do (`spec/`), what is held out, how the checkpoints are raised and where
+they lie, and the page about it all. A method that is tried on it does not: it knows models by reference
+and never the oracle. Everything found here carries the sentence `GROUND`.
 """
 
 from typing import TYPE_CHECKING
