@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from truing.model.batching import Batch, halving, left_padded, length_buckets, right_padded
-from truing.model.cache import decode_cache, joinable
+from truing.model.cache import decode_cache, joinable, lend
 from truing.model.families import Family, Ids, families
 from truing.model.memory import BATCH_TOKENS
 from truing.model.score import check_prefixes
@@ -102,9 +102,7 @@ def _last_states_begun(trunk: Trunk, rows: Sequence[tuple[Ids, int]]) -> Tensor:
     trunk.hidden(replace(before, prompt_lengths=before.prompt_lengths + 1), cache)
     # The index stays on the CPU: the layers of a large model may lie on several devices.
     index = torch.tensor([different.index(part) for part in begun])
-    cache.batch_select_indices(index)
-    after = _continued(before, index, rows)
-    hidden = trunk.hidden(after, cache)
+    hidden = trunk.hidden(_continued(before, index, rows), lend(cache, index))
     rest = torch.tensor([len(row) - length for row, length in rows])
     return hidden[torch.arange(len(rows)), rest - 1]
 
