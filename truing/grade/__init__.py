@@ -45,5 +45,6 @@ if TYPE_CHECKING:
     from truing.grade.scored import Scored
     from truing.grade.shipped import shipped_cards
     from truing.grade.text import parse_text
+    from truing.grade.yes_no import YesNo
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)
