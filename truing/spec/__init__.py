@@ -13,6 +13,7 @@ from truing._door import door
 if TYPE_CHECKING:
     from truing.spec.check import check_spec
     from truing.spec.classification import Classification, Placed, classify_file
+    from truing.spec.excerpt import Excerpt, rough_tokens
     from truing.spec.findings import Checked, Finding, Severity
     from truing.spec.model import UNSTATED, Category, Clause, Example, Principle, Section, Spec, Style
     from truing.spec.propositions import ClassRule, Derived, Proposition, Shot
