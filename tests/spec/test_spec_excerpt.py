@@ -120,3 +120,12 @@ def test_an_excerpt_depends_on_nothing_that_it_does_not_show(tmp_path: Path):
 def test_tokens_are_guessed_on_the_long_side():
     assert rough_tokens("") == 0 and rough_tokens("a") == 1 and rough_tokens("kites fly") == 3
     assert rough_tokens("凧") == 1
+
+
+def test_examples_are_cut_so_that_each_response_type_keeps_its_share(tmp_path: Path):
+    more = '- "a" -> comply\n- "b" -> comply\n- "c" -> hard_refuse\n'
+    spec = read_spec(write(tmp_path, {"categories/strings.md": FILES["categories/strings.md"] + more}))
+    whole = words(spec.for_category("strings").text)
+    cut = spec.for_category("strings", whole - 8, words).cut
+    assert cut == ("strings.examples.4", "strings.examples.5")
+    assert spec.for_category("strings", whole - 9, words).cut == (*cut, "strings.examples.3")

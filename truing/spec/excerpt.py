@@ -104,13 +104,24 @@ def _cited(section: "Section") -> str:
 def _cutting_order(spec: "Spec", category: "Category") -> list[str]:
     named = {one.expects for one in category.examples}
     named |= {style.id for style in spec.styles if style.id in category.style}
-    order = [f"{category.id}.examples.{count}" for count in range(len(category.examples), 0, -1)]
+    order = _examples_to_cut(category)
     order += [style.cite for style in reversed(spec.styles) if style.id not in named]
     order += [principle.cite for principle in reversed(spec.principles)]
     order += [style.cite for style in reversed(spec.styles) if style.id in named]
     return order + [
         f"{category.id}.{name}" for name in ("style", "definitions") if category.section(name).blocks
     ]
+
+
+def _examples_to_cut(category: "Category") -> list[str]:
+    """The last one of the response type that has most left, again and again, so that each keeps its share."""
+    left: dict[str, list[str]] = {}
+    for count, one in enumerate(category.examples, start=1):
+        left.setdefault(one.expects, []).append(f"{category.id}.examples.{count}")
+    order: list[str] = []
+    for _ in category.examples:
+        order.append(max(reversed(left.values()), key=len).pop())
+    return order
 
 
 def _without(groups: list[_Group], cut: Sequence[str]) -> Excerpt:

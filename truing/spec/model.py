@@ -211,14 +211,15 @@ class Spec(Record):
     def for_category(
         self, id: str, budget: int | None = None, count_tokens: Callable[[str], int] = rough_tokens
     ) -> Excerpt:
-        """The text that a model is shown where one category matters (deliberative alignment, 1.2).
+        """The text that a model is shown where one category matters (Guan et al. 2024, section 2.3).
 
         The summaries of all categories, the principles, the response styles, and the one category in
         full, each piece with its citation. Where that is more than `budget` tokens, pieces are cut
-        whole, in this order, and as few as suffice: the category's examples, from the last; styles
-        that neither its style nor its examples name, from the last; principles, from the last; the
-        other styles; its style; its definitions. The summaries and the clauses (allowed, disallowed,
-        safe completion) are never cut: a model that did not see a rule must not be judged by it.
+        whole, in this order, and as few as suffice: the category's examples, each time the last of
+        the response type that has most left; styles that neither its style nor its examples name,
+        from the last; principles, from the last; the other styles; its style; its definitions.
+        The summaries and the clauses (allowed, disallowed, safe completion) are never cut: a model
+        that did not see a rule must not be judged by it.
 
         Raises:
             InputError: there is no such category; or what is never cut does not fit, and the sentence
