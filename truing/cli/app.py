@@ -33,6 +33,7 @@ VERBS = {
     "judge": "measure a grader against labelled answers, and keep its error rates as a card",
     "organism": "the proving ground, a small world whose truth is known: raise its models, list them, see the page",
     "runs": "list the audits and comparisons below a folder, with a page that leads to each",
+    "spec": "the written specification: show it, check it, compare two of them, import one, sort answers by its rules",
 }
 """Verb -> what it answers. The verb `x-y` is the dataclass `Command` in `truing/cli/x_y.py`."""
 _LOCAL = {"torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "huggingface_hub"}
