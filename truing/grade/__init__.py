@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from truing.grade.leak import Leak
     from truing.grade.measurement import Measurement, measure
     from truing.grade.number import parse_number, same_number
+    from truing.grade.ordinal import Ordinal
     from truing.grade.parsed import Parsed, Place
     from truing.grade.reading import Reading, usual_reading
     from truing.grade.refusal import Refusal, RefusalClass
