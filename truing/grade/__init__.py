@@ -15,6 +15,7 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.grade.agreement import Agreement, Stance
+    from truing.grade.cached import CachedGrader
     from truing.grade.calibration import (
         MOST_NEEDED,
         CalibrationCard,
