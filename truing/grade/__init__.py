@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from truing.grade.choice import parse_choice
     from truing.grade.emergent import Emergent, MisalignmentRate, misalignment_rate
+    from truing.grade.from_spec import RuleClasses, follows, yes_no
     from truing.grade.guards.harmbench import HarmBench
     from truing.grade.guards.llama_guard import LlamaGuard
     from truing.grade.guards.shieldgemma import ShieldGemma
@@ -47,6 +48,6 @@ if TYPE_CHECKING:
     from truing.grade.scored import Scored
     from truing.grade.shipped import shipped_cards
     from truing.grade.text import parse_text
-    from truing.grade.yes_no import YesNo
+    from truing.grade.yesno import YesNo
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)
