@@ -148,11 +148,11 @@ def test_check_tells_errors_with_file_and_line_and_exits_1(tmp_path: Path, capsy
     assert main(["spec", "check", str(tmp_path), "--json"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(
-        f"error: {tmp_path}/rules.yaml, row 15: the classes 'ideal' and 'disallowed' of 'comply' overlap"
+        f"error: {tmp_path}/rules.yaml, row 16: the classes 'ideal' and 'disallowed' of 'comply' overlap"
     )
     assert lines[1].endswith(": 1 errors, 0 warnings")
     found = json.loads(lines[2])
-    assert (found["errors"], found["warnings"], found["findings"][0]["row"]) == (1, 0, 15)
+    assert (found["errors"], found["warnings"], found["findings"][0]["row"]) == (1, 0, 16)
 
 
 def test_check_passes_what_only_has_warnings(tmp_path: Path, capsys: Capture):
@@ -164,3 +164,52 @@ def test_check_passes_what_only_has_warnings(tmp_path: Path, capsys: Capture):
 def test_check_of_what_is_not_there_is_a_usage_error(tmp_path: Path, capsys: Capture):
     assert main(["spec", "check", str(tmp_path / "none"), "--json"]) == 3
     assert told(capsys)["exit"] == 3
+
+
+# ---------------------------------------------------------------------------------------- show, diff
+
+
+def test_show_outlines_a_specification(tmp_path: Path, capsys: Capture):
+    assert main(["spec", "show", str(write(tmp_path)), "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  strings: Strings of cotton are fine; strings that cut are not." in lines
+    assert "    3 clauses; examples: 1 comply, 1 hard_refuse" in lines
+    assert "  hard_refuse: 3 classes of 3 propositions" in lines
+    found = json.loads(lines[-1])
+    assert found["digest"] in lines[1] and found["digests"].keys() >= {
+        "style.comply",
+        "category.strings",
+        "rules.comply",
+    }
+
+
+def test_show_prints_what_a_model_is_shown_of_a_category(tmp_path: Path, capsys: Capture):
+    command = ["spec", "show", str(write(tmp_path)), "--category", "strings"]
+    assert main(command) == 0
+    whole = capsys.readouterr().out
+    assert "[strings.disallowed.1] Strings coated with glass." in whole and "left out: nothing" in whole
+    assert main([*command, "--budget", "200", "--json"]) == 0
+    found = told(capsys)
+    assert (
+        found["cut"][:2] == ["strings.examples.2", "strings.examples.1"]
+        and len(found["text"].encode()) <= 600
+    )
+    assert main([*command, "--budget", "9"]) == 3
+    assert "the summaries of all categories alone take" in capsys.readouterr().err
+    assert main(["spec", "show", str(tmp_path), "--category", "ropes"]) == 3
+    assert "choose from places, strings" in capsys.readouterr().err
+
+
+def test_diff_tells_people_and_machines(tmp_path: Path, capsys: Capture):
+    before, after = (
+        write(tmp_path / "a"),
+        write(tmp_path / "b", {"rules.yaml": RULES.replace("sorry and not", "not")}),
+    )
+    assert main(["spec", "diff", str(before), str(after), "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "    unacceptable -> ideal: 1, such as not sorry and not helps and not glass" in lines
+    assert json.loads(lines[-1])["classes"]["hard_refuse"]["changed"] == 1
+    rules = [str(folder / "rules.yaml") for folder in (before, after)]
+    assert main(["spec", "diff", *rules]) == 0
+    assert "1 of the 8 possible answers change their class" in capsys.readouterr().out
+    assert main(["spec", "diff", str(before), str(tmp_path / "c")]) == 3

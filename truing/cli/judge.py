@@ -1,7 +1,7 @@
 """How far a grader can be trusted: measure it against labelled answers, and show its calibration card."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -55,7 +55,7 @@ class Calibrate:
 
         instrument = open_grader(self.grader)
         if self.criterion:
-            instrument = replace(instrument, criterion=self.criterion)
+            instrument = instrument.on(self.criterion)
         try:
             classes = Reading(_names(self.positive), _names(self.negative))
         except ValueError as why:

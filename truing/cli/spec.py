@@ -1,4 +1,4 @@
-"""The written specification: sort labelled answers into the classes of its rules."""
+"""The written specification: check it, show it, compare two, sort labelled answers by its rules."""
 
 import json
 from dataclasses import dataclass
@@ -72,19 +72,54 @@ class Check:
 
 @dataclass
 class Show:
-    """Print what a specification says, in outline."""
+    """Print what a specification says: in outline, or as a model is shown it for one category."""
 
     spec: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|PATH")] = "default"
     """The folder or the name of a specification."""
+    category: str = ""
+    """The category to print in full, with the summaries of the others, the principles and the styles."""
+    budget: int = 0
+    """Cut that to about so many tokens (one for three bytes); 0 is no limit."""
+    json: bool = False
+    """Print the specification, or the text for the category, as one JSON object on the last line."""
 
     def run(self) -> int:
         """Read and print it."""
-        from truing.spec import read_spec
+        from truing.spec import outline, read_spec, rough_tokens
 
         spec = read_spec(self.spec)
-        print(f"{spec.title} ({spec.id}), {spec.digest[:12]}")
-        for category in spec.categories:
-            print(f"  {category.id}: {category.summary}")
+        if not self.category:
+            print("\n".join(outline(spec)))
+            if self.json:
+                print(json.dumps({"digest": spec.digest, "digests": spec.digests, "spec": spec.to_json()}))
+            return Exit.passed
+        found = spec.for_category(self.category, self.budget or None)
+        print(found.text)
+        print(f"about {rough_tokens(found.text)} tokens; left out: {', '.join(found.cut) or 'nothing'}")
+        if self.json:
+            print(json.dumps({"digest": found.digest, **found.to_json()}))
+        return Exit.passed
+
+
+@dataclass
+class Diff:
+    """Tell what a new version changes: classes of answers, examples, clauses, and words."""
+
+    before: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
+    """The folder or name of a specification, or a file of rules."""
+    after: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
+    """Another."""
+    json: bool = False
+    """Print the differences as one JSON object on the last line."""
+
+    def run(self) -> int:
+        """Compare and print them."""
+        from truing.spec import diff_specs, tell_diff
+
+        found = diff_specs(self.before, self.after)
+        print("\n".join(tell_diff(found)))
+        if self.json:
+            print(json.dumps(found.to_json()))
         return Exit.passed
 
 
@@ -95,6 +130,7 @@ class Command:
     action: Annotated[
         Annotated[Check, tyro.conf.subcommand("check")]
         | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[Diff, tyro.conf.subcommand("diff")]
         | Annotated[Classify, tyro.conf.subcommand("classify")],
         tyro.conf.OmitSubcommandPrefixes,
     ]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 
 from truing.grade.reading import Reading
@@ -31,6 +31,15 @@ class Instrument:
     def id(self) -> GraderId:
         """The grader's own."""
         return self.grader.id
+
+    def on(self, criterion: str) -> "Instrument":
+        """The instrument with that criterion; a grader that can leave its others out (`only`) does so.
+
+        Raises:
+            InputError: the grader has no such criterion and says so.
+        """
+        narrow = getattr(self.grader, "only", None)
+        return replace(self, grader=narrow(criterion) if narrow else self.grader, criterion=criterion)
 
     def grade(self, shown: Sequence[Shown]) -> list[Verdict]:
         """The verdict on that criterion for each answer; one whose score lies outside [0, 1] is an error.
@@ -121,5 +130,6 @@ def open_grader(spec: str) -> Instrument:
     name, criterion, ref = match.groups()
     for entry in entry_points(group=GRADERS):
         if entry.name == name:
-            return Instrument(spec, entry.load()(ref), criterion or "")
+            instrument = Instrument(spec, entry.load()(ref))
+            return instrument.on(criterion) if criterion else instrument
     raise InputError(f"there is no grader {name!r}", mend=f"choose from {', '.join(grader_names())}")

@@ -61,6 +61,11 @@ class Reclassified:
     of: tuple[str, ...]
     moves: dict[tuple[str, str], Answers]
 
+    @property
+    def count(self) -> int:
+        """How many of the 2^len(of) possible answers are in another class."""
+        return sum(answers.count for answers in self.moves.values())
+
 
 def partition(rules: RuleSet, response_type: str) -> Partition:
     """The classes of a response type over all possible answers.

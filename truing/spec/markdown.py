@@ -97,28 +97,32 @@ def text_of(lines: Sequence[Line]) -> str:
     return "\n".join(line.text for line in lines).strip("\n")
 
 
-def items_of(lines: Sequence[Line]) -> list[tuple[int, str]]:
-    """The top-level list items: the line on which each begins, and its text without the mark.
+def blocks_of(lines: Sequence[Line]) -> list[tuple[int, bool, str]]:
+    """What stands in a section: the line on which each block begins, whether it is a list item, its text.
 
-    An item goes on over lines that are indented or follow without a blank line.
+    A top-level list item is a block, without its mark; it goes on over lines that are indented or follow
+    without a blank line. What stands between two items is a block.
     """
-    items: list[tuple[int, list[str]]] = []
-    within = blank = False
+    blocks: list[tuple[int, bool, list[str]]] = []
+    blank = fenced = False
     for line in lines:
+        within = bool(blocks) and blocks[-1][1]
+        goes_on = not line.heading and (not blank or line.text.startswith(("  ", "\t")))
         if not line.fenced and (match := _ITEM.fullmatch(line.text)):
-            items.append((line.number, [match[1]]))
-            within = True
+            blocks.append((line.number, True, [match[1]]))
+        elif fenced and line.fenced:
+            blocks[-1][2].append(_outdented(line.text) if within else line.text)
         elif not line.text:
-            blank = True
-            if within:
-                items[-1][1].append("")
-            continue
-        elif within and not line.heading and (not blank or line.text.startswith(("  ", "\t"))):
-            items[-1][1].append(_outdented(line.text))
+            if blocks:
+                blocks[-1][2].append("")
+        elif within and goes_on:
+            blocks[-1][2].append(_outdented(line.text))
+        elif blocks and not within:
+            blocks[-1][2].append(line.text)
         else:
-            within = False
-        blank = False
-    return [(number, "\n".join(text).strip("\n")) for number, text in items]
+            blocks.append((line.number, False, [line.text]))
+        blank, fenced = not line.text, line.fenced
+    return [(number, item, "\n".join(text).strip("\n")) for number, item, text in blocks]
 
 
 def _outdented(text: str) -> str:

@@ -1,7 +1,10 @@
 """What a specification says, without the files that it was read from: equal texts are equal values."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from truing.spec.excerpt import Excerpt, excerpt, rough_tokens
 from truing.spec.rules import RuleSet
 from truing.types import InputError, Record, digest
 
@@ -59,7 +62,7 @@ class Style(Record):
 
 @dataclass(frozen=True, slots=True)
 class Clause(Record):
-    """One rule of a category, such as `self_harm.disallowed.2`."""
+    """One rule of a category, such as `self_harm.disallowed.2`; `cite` is empty for text between clauses."""
 
     cite: str
     text: str
@@ -67,11 +70,25 @@ class Clause(Record):
 
 @dataclass(frozen=True, slots=True)
 class Section(Record):
-    """The text of a section as it stands in the file, and its clauses."""
+    """What stands in a section, in its order: clauses, and text that is none."""
 
     name: str
-    text: str
-    clauses: tuple[Clause, ...] = ()
+    blocks: tuple[Clause, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its heading."""
+        return SECTIONS[self.name]
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """The blocks that can be cited."""
+        return tuple(block for block in self.blocks if block.cite)
+
+    @property
+    def text(self) -> str:
+        """All of it; clauses without their marks of list items."""
+        return "\n\n".join(block.text for block in self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +98,12 @@ class Example(Record):
     prompt: str
     expects: str
     source: str = ""
+
+    @property
+    def as_line(self) -> str:
+        """As it is written under Examples, without the mark of the list item."""
+        source = f" (source: {self.source})" if self.source else ""
+        return f"{json.dumps(self.prompt, ensure_ascii=False)} -> {self.expects}{source}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +126,7 @@ class Category(Record):
         for found in self.sections:
             if found.name == name:
                 return found
-        return Section(name, "")
+        return Section(name)
 
     @property
     def definitions(self) -> str:
@@ -184,6 +207,25 @@ class Spec(Record):
                 return found
         known = ", ".join(category.id for category in self.categories)
         raise InputError(f"the specification {self.id} has no category {id!r}", mend=f"choose from {known}")
+
+    def for_category(
+        self, id: str, budget: int | None = None, count_tokens: Callable[[str], int] = rough_tokens
+    ) -> Excerpt:
+        """The text that a model is shown where one category matters (Guan et al. 2024, section 2.3).
+
+        The summaries of all categories, the principles, the response styles, and the one category in
+        full, each piece with its citation. Where that is more than `budget` tokens, pieces are cut
+        whole, in this order, and as few as suffice: the category's examples, each time the last of
+        the response type that has most left; styles that neither its style nor its examples name,
+        from the last; principles, from the last; the other styles; its style; its definitions.
+        The summaries and the clauses (allowed, disallowed, safe completion) are never cut: a model
+        that did not see a rule must not be judged by it.
+
+        Raises:
+            InputError: there is no such category; or what is never cut does not fit, and the sentence
+                says whether that is the summaries alone.
+        """
+        return excerpt(self, self.category(id), budget, count_tokens)
 
     def text_of(self, cite: str) -> str:
         """What a citation refers to: a principle, a style, or a clause such as `self_harm.disallowed.2`.

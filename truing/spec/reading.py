@@ -9,7 +9,7 @@ from pathlib import Path
 from truing.data import Yaml, place
 from truing.spec.expressions import NAME
 from truing.spec.files import inside, read_text
-from truing.spec.markdown import Line, Part, front_matter, items_of, lines_of, parts_of, slug
+from truing.spec.markdown import Line, Part, blocks_of, front_matter, lines_of, parts_of, slug
 from truing.spec.model import (
     CLAUSED,
     SECTIONS,
@@ -230,15 +230,16 @@ def _read_category(path: Path, found: SpecFolder) -> Category:
 
 def _section(category: str, name: str, part: Part, path: Path, found: SpecFolder) -> Section:
     if name not in CLAUSED:
-        return Section(name, part.text)
-    items = items_of(part.lines)
-    if not items and part.text:
-        items = [(next(line.number for line in part.lines if line.text), part.text)]
-    clauses = []
-    for count, (line, text) in enumerate(items, start=1):
-        clauses.append(Clause(f"{category}.{name}.{count}", text))
-        found.places[clauses[-1].cite] = path, line
-    return Section(name, part.text, tuple(clauses))
+        return Section(name, (Clause("", part.text),) if part.text else ())
+    blocks, clauses, count = blocks_of(part.lines), list[Clause](), 0
+    if not any(item for _, item, _ in blocks):  # a section without list items is one clause
+        blocks = [(line, True, part.text) for line, _, _ in blocks[:1]]
+    for line, item, text in blocks:
+        count += item
+        clauses.append(Clause(f"{category}.{name}.{count}" if item else "", text))
+        if item:
+            found.places[clauses[-1].cite] = path, line
+    return Section(name, tuple(clauses))
 
 
 def _examples(category: str, part: Part, path: Path, found: SpecFolder) -> Iterator[Example]:
