@@ -97,11 +97,11 @@ def run_arm(arm: Arm, folder: Path) -> dict[str, Any]:
     model: Sampler
     if arm.name in CONTROLS:
         model = CONTROLS[arm.name](arm)
-        taught = _taught(_CONTROLS_BASE)
+        taught = taught_labels(_CONTROLS_BASE)
     else:
         thinking = True if arm.kind == "policy" else None
         model = load_local(open_folder(arm.name), device="cpu", thinking=thinking)
-        taught = _taught(arm.name)
+        taught = taught_labels(arm.name)
     rows = _ASK[arm.kind](model, arm, ledger) if arm.kind in _ASK else _asked(model, arm, ledger)
     found = {**about(arm), "labels": ledger.totals(), "taught": taught, "rows": rows}
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def _weights_of(name: str) -> str | None:
     return sha256((folder / "model.safetensors").read_bytes()).hexdigest() if folder else None
 
 
-def _taught(name: str) -> dict[str, Mapping[str, int]]:
+def taught_labels(name: str) -> dict[str, Mapping[str, int]]:
     """Labels by consumer in the training of a checkpoint and of its parents."""
     out: dict[str, Mapping[str, int]] = {}
     of: Name | None = parse_name(name)

@@ -213,3 +213,19 @@ def test_diff_tells_people_and_machines(tmp_path: Path, capsys: Capture):
     assert main(["spec", "diff", *rules]) == 0
     assert "1 of the 8 possible answers change their class" in capsys.readouterr().out
     assert main(["spec", "diff", str(before), str(tmp_path / "c")]) == 3
+
+
+# -------------------------------------------------------------------------------------------- import
+
+
+def test_import_writes_a_folder_and_tells_what_to_look_at(tmp_path: Path, capsys: Capture):
+    (tmp_path / "policy.md").write_text("Hello.\n# Strings\nStrings that cut are prohibited.\n", "utf-8")
+    command = ["spec", "import", str(tmp_path / "policy.md"), str(tmp_path / "out"), "--json"]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 categories, 0 principles, 0 response types, 1 clauses, 0 examples" in lines[0]
+    assert "- the text before the first heading is left out" in lines
+    assert json.loads(lines[-1])["clauses"] == 1
+    assert main(["spec", "check", str(tmp_path / "out")]) == 0
+    assert main(command) == 3
+    assert f"{tmp_path / 'out'}: is there already; name a new folder." in capsys.readouterr().err

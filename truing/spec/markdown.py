@@ -8,8 +8,8 @@ from pathlib import Path
 from truing.data import Yaml, parse_yaml
 from truing.types import InputError
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_HEADING = re.compile(r"(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
+_FENCE = re.compile(r"\s*((?:[-*+]\s+|\d+[.)]\s+)*)(`{3,}|~{3,})(.*)")
 _ITEM = re.compile(r"[-*+] +(.*)")
 
 
@@ -66,17 +66,27 @@ def front_matter(text: str, file: Path) -> tuple[Yaml, int]:
 
 def lines_of(text: str, first: int = 1) -> list[Line]:
     """The lines of a text from number `first` on; a fence that is not closed ends with the text."""
-    lines, fence = [], ""
+    return _lines_and_fence(text, first)[0]
+
+
+def fence_left_open(text: str) -> str:
+    """The mark of the fence in which a text ends; empty, where it ends in none."""
+    return _lines_and_fence(text, 1)[1]
+
+
+def _lines_and_fence(text: str, first: int) -> tuple[list[Line], str]:
+    lines, fence = list[Line](), ""
     for number, raw in enumerate(text.split("\n"), start=1):
         if number < first:
             continue
         line, mark = raw.rstrip(), _FENCE.fullmatch(raw.rstrip())
-        closes = fence and mark and mark[1].startswith(fence) and not mark[2]
-        opens = not fence and mark and not (mark[1][0] == "`" and "`" in mark[2])
-        lines.append(Line(number, line, bool(fence) or bool(opens)))
+        closes = fence and mark and mark[2].startswith(fence) and not mark[1] and not mark[3]
+        opens = not fence and mark and not (mark[2][0] == "`" and "`" in mark[3])
+        # A list item that begins with a fence is still the line of a list item.
+        lines.append(Line(number, line, bool(fence) or bool(opens and mark and not mark[1])))
         if mark and (closes or opens):
-            fence = mark[1] if opens else ""
-    return lines
+            fence = mark[2] if opens else ""
+    return lines, fence
 
 
 def parts_of(lines: Sequence[Line], deepest: int = 6) -> Iterator[Part]:

@@ -29,6 +29,7 @@ MAX_CATEGORIES = 1000
 RESERVED = ("principles", "style", "category", "proposition", "rules")
 """What citations and digests begin with; no category is called so."""
 _SPEC_ID = re.compile(r"[a-z][a-z0-9_-]*")
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _AFTER_PROMPT = re.compile(r"\s*->\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\(source:\s*(.*\S)\s*\))?\s*")
 
 
@@ -250,10 +251,11 @@ def _examples(category: str, part: Part, path: Path, found: SpecFolder) -> Itera
         count += 1
         found.places[f"{category}.examples.{count}"] = path, line.number
         with place(path, line.number):
-            yield _example(line.text)
+            yield example_from(line.text)
 
 
-def _example(text: str) -> Example:
+def example_from(text: str) -> Example:
+    """Read a line of the section Examples; the error names no file."""
     mend = 'write - "PROMPT" -> RESPONSE_TYPE (source: WHERE) on one line, the source if you like'
     try:
         if not text.startswith('- "'):
@@ -275,7 +277,7 @@ def _fields(yaml: Yaml, *names: str) -> dict[str, str]:
             raise yaml.error(f"has the unknown field {name!r}", name, mend=f"use {', '.join(names)}")
     for name in names:
         value = yaml.data.get(name)
-        if not isinstance(value, str) or not value.strip() or not value.strip().isprintable():
+        if not isinstance(value, str) or not value.strip() or _BREAKS.search(value.strip()):
             problem = f"has no {name}" if value is None else f"has a {name} that is no line of text"
             raise yaml.error(
                 problem, name, mend=f"write {name}: and a line of text, quoted if it has a colon"
