@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from truing.grade.language import Coherence, Language, coherence
     from truing.grade.leak import Leak
     from truing.grade.measurement import Measurement, measure
+    from truing.grade.moderation.grader import Moderation
+    from truing.grade.moderation.model import ModerationModel, read_moderation_model
+    from truing.grade.moderation.rows import ModerationRow, ModerationRows, read_moderation_rows
+    from truing.grade.moderation.training import HeadFigures, TrainedModeration, train_moderation
     from truing.grade.number import parse_number, same_number
     from truing.grade.parsed import Parsed, Place
     from truing.grade.reading import Reading, usual_reading
