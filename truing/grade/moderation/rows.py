@@ -1,4 +1,4 @@
-"""Texts that people labelled head by head: what a moderation model learns from."""
+"""Texts that people labelled head by head: what a moderation model learns from, and where labels are missing."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ CATEGORIES = {
 }
 """The labels of Markov et al. 2022 (arXiv 2208.03274) -> the names of the same categories in OpenAI's moderation."""
 _HEAD = re.compile(r"[a-z][a-z0-9_.-]*(?:/[a-z][a-z0-9_.-]*)*")
-_ABOUT = {"text", "prompt", "answer", "id", "group"}
+_ABOUT = {"text", "prompt", "answer", "id", "group", "picked"}
 _VALUES = {"1": True, "true": True, "0": False, "false": False, "1.0": True, "0.0": False}
 
 Truth = NDArray[np.int8]
@@ -35,10 +35,14 @@ Truth = NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True)
 class ModerationRow(Record):
-    """A text with what is known of it: head -> whether it belongs there. A head that is missing is unknown."""
+    """A text with what is known of it: head -> whether it belongs there. A head that is missing is unknown.
+
+    `id` is the row's own, else its number in the file; `group` where the text is from.
+    """
 
     text: str
     known: FrozenDict
+    id: str = ""
     group: str = ""
 
 
@@ -73,37 +77,32 @@ def read_moderation_rows(path: str | Path) -> ModerationRows:
             category without the category), or answers and exchanges in one file.
     """
     path = Path(path)
-    rows, reads = [], set()
+    rows = []
+    reads = set()
     for row in _rows(path):
         with place(path, row.number):
-            rows.append(
-                ModerationRow(exchange_text(row.data), _known(row.data), str(row.data.get("group") or ""))
-            )
-            reads.add(Reads.exchange if {"prompt", "answer"} <= set(row.data) else Reads.answer)
+            rows.append(_row(row))
+            reads.add(Reads.exchange if "answer" in row.data else Reads.answer)
             if len(reads) > 1:
-                raise InputError(
-                    "is an exchange among texts, or a text among exchanges", mend="give one kind in a file"
-                )
+                raise InputError("texts and exchanges are mixed in one file", mend="give one kind in a file")
     if not rows:
-        raise InputError("holds no labelled text", file=path, mend="give one on each line")
+        raise InputError("holds no text", file=path, mend="give one on each line")
     with path.open("rb") as file:
-        return ModerationRows(
-            tuple(rows), reads.pop(), path.name, hashlib.file_digest(file, "sha256").hexdigest()
-        )
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return ModerationRows(tuple(rows), reads.pop(), path.name, digest)
 
 
-def exchange_text(data: Mapping[str, Any]) -> str:
-    """The text of a row: its `text`, its `prompt`, or both `prompt` and `answer`.
-
-    Raises:
-        InputError: there is none, or one is not text; the sentence names no file.
-    """
+def _row(row: Row) -> ModerationRow:
+    data = row.data
     if ("text" in data) == ("prompt" in data):
         raise InputError("a row has either `text` or `prompt`", mend="give one of them")
+    if "text" in data and "answer" in data:
+        raise InputError("a row with an `answer` has a `prompt`", mend="call the text `prompt`")
     parts = [data[field] for field in ("text", "prompt", "answer") if field in data]
     if not all(isinstance(part, str) for part in parts):
         raise InputError("the text of a row is not text", mend="quote it")
-    return "\n\n".join(parts)
+    id, group = (str(data.get(field) or "") for field in ("id", "group"))
+    return ModerationRow("\n\n".join(parts), _known(data), id or str(row.number), group)
 
 
 def _rows(path: Path) -> list[Row]:

@@ -52,15 +52,16 @@ class TrainedModeration:
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """What N texts get from models that have not seen them nor their near copies.
+    """What N texts get from models that have seen neither them nor their near copies.
 
-    `probabilities` and `flags` are [N, H], `truth` too (-1 unknown); calibration and thresholds, too, were fitted
-    on the other folds. `margins` are [N, H] before calibration.
+    `probabilities` [N, H] come from margins by one `slope` and `offset` [H] for all folds. `flags` [N, H] are
+    stricter: their calibration and thresholds were fitted on the other folds, too. `truth` is -1 where unknown.
     """
 
     heads: tuple[str, ...]
     truth: Truth
-    margins: Table
+    slope: Table
+    offset: Table
     probabilities: Table
     flags: NDArray[np.bool_]
 
@@ -82,8 +83,6 @@ def train_moderation(
     crossed = cross_fit(rows, extra=extra, folds=folds, key=key)
     texts = _texts(rows, heads)
     linear = fit(texts, _extra(extra, heads))
-    slope, offset = _platt(crossed.margins, crossed.truth)
-    p = nested(expit(crossed.margins * slope + offset), heads)
     model = ModerationModel(
         heads,
         unlearned,
@@ -91,9 +90,9 @@ def train_moderation(
         linear.frequency.astype(np.float16),
         linear.weights.astype(np.float16),
         linear.intercept,
-        slope,
-        offset,
-        _thresholds(p, crossed.truth),
+        crossed.slope,
+        crossed.offset,
+        _thresholds(crossed.probabilities, crossed.truth),
     )
     cards = tuple(_card(model, rows, crossed, head) for head in range(len(heads)))
     return TrainedModeration(model, _figures(rows, crossed, unlearned), cards)
@@ -102,19 +101,20 @@ def train_moderation(
 def cross_fit(
     rows: ModerationRows, *, extra: ModerationRows | None = None, folds: int = 5, key: int = 0
 ) -> CrossFitted:
-    """Let each text be judged by a model that learned, was calibrated and was tuned without its fold."""
+    """Let each text be judged by a model that learned without its fold, `folds` of them drawn by `key`."""
     heads, _ = learnable(rows)
     texts = _texts(rows, heads)
     home = draw_folds([row.text for row in rows.rows], texts.truth, folds, key=key)
     margins = cross_margins(texts, home, _extra(extra, heads))
-    p, flags = np.empty(margins.shape), np.empty(margins.shape, np.bool_)
+    flags = np.empty(margins.shape, np.bool_)
     for fold in range(folds):
         own, other = home == fold, home != fold
         slope, offset = _platt(margins[other], texts.truth[other])
-        tuned = _thresholds(nested(expit(margins[other] * slope + offset), heads), texts.truth[other])
-        p[own] = nested(expit(margins[own] * slope + offset), heads)
-        flags[own] = flagged(p[own], tuned, heads)
-    return CrossFitted(heads, texts.truth, margins, p, flags)
+        p = nested(expit(margins * slope + offset), heads)
+        flags[own] = flagged(p[own], _thresholds(p[other], texts.truth[other]), heads)
+    slope, offset = _platt(margins, texts.truth)
+    p = nested(expit(margins * slope + offset), heads)
+    return CrossFitted(heads, texts.truth, slope, offset, p, flags)
 
 
 def learnable(rows: ModerationRows) -> tuple[tuple[str, ...], tuple[str, ...]]:
