@@ -1,4 +1,4 @@
-"""How far a grader can be trusted: measure it against labelled answers, and show its calibration card."""
+"""How far a grader can be trusted: measure it against labels, show its card, or train one on labels of yours."""
 
 import json
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from truing.cli.app import Exit
+from truing.cli.judge_train import Select, Train
 from truing.types import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ class Command:
 
     action: Annotated[
         Annotated[Calibrate, tyro.conf.subcommand("calibrate")]
-        | Annotated[Show, tyro.conf.subcommand("show")],
+        | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[Train, tyro.conf.subcommand("train")]
+        | Annotated[Select, tyro.conf.subcommand("select")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
 

@@ -38,6 +38,27 @@ if TYPE_CHECKING:
     from truing.grade.language import Coherence, Language, coherence
     from truing.grade.leak import Leak
     from truing.grade.measurement import Measurement, measure
+    from truing.grade.moderation.grader import Moderation
+    from truing.grade.moderation.mislabels import Disagreement, find_mislabels, relabel_all
+    from truing.grade.moderation.model import ModerationModel, Reads, read_moderation_model
+    from truing.grade.moderation.reduction import Reduced, reduce_input, word_effects
+    from truing.grade.moderation.rows import CATEGORIES, ModerationRow, ModerationRows, read_moderation_rows
+    from truing.grade.moderation.selection import (
+        HeadAudit,
+        Pick,
+        Pipeline,
+        audit_f1,
+        audit_sample,
+        select_for_labelling,
+    )
+    from truing.grade.moderation.training import (
+        CrossFitted,
+        HeadFigures,
+        TrainedModeration,
+        area_of,
+        cross_fit,
+        train_moderation,
+    )
     from truing.grade.number import parse_number, same_number
     from truing.grade.ordinal import Ordinal
     from truing.grade.parsed import Parsed, Place

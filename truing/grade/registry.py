@@ -11,7 +11,7 @@ from truing.types import Grader, GraderId, InputError, Outcome, Shown, ShownTrac
 GRADERS = "truing.graders"
 """The entry-point group; an entry is a callable that takes the text after `NAME:` (or None) and returns a grader."""
 
-_SPEC = re.compile(r"([a-z][a-z0-9_.-]*)(?:/([a-z][a-z0-9_.-]*))?(?::(.+))?", re.DOTALL)
+_SPEC = re.compile(r"([a-z][a-z0-9_.-]*)(?:/([a-z][a-z0-9_./-]*))?(?::(.+))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
