@@ -150,7 +150,7 @@ def test_check_tells_errors_with_file_and_line_and_exits_1(tmp_path: Path, capsy
     assert lines[0].startswith(
         f"error: {tmp_path}/rules.yaml, row 16: the classes 'ideal' and 'disallowed' of 'comply' overlap"
     )
-    assert lines[1].endswith(": 1 errors, 0 warnings")
+    assert lines[1].endswith(": errors 1, warnings 0")
     found = json.loads(lines[2])
     assert (found["errors"], found["warnings"], found["findings"][0]["row"]) == (1, 0, 16)
 
@@ -223,7 +223,7 @@ def test_import_writes_a_folder_and_tells_what_to_look_at(tmp_path: Path, capsys
     command = ["spec", "import", str(tmp_path / "policy.md"), str(tmp_path / "out"), "--json"]
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "1 categories, 0 principles, 0 response types, 1 clauses, 0 examples" in lines[0]
+    assert "categories 1, principles 0, response types 0, clauses 1, examples 0" in lines[0]
     assert "- the text before the first heading is left out" in lines
     assert json.loads(lines[-1])["clauses"] == 1
     assert main(["spec", "check", str(tmp_path / "out")]) == 0

@@ -1,10 +1,12 @@
 import os
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kites import FILES, HEAD, PLACES, RULES, STRINGS, write
 
-from truing.spec import Category, Clause, Example, Spec, read_spec
+from truing.spec import Category, Clause, Example, Spec, check_spec, read_spec, spec_names
 from truing.spec.reading import read_folder
 from truing.types import InputError, dumps, loads
 
@@ -304,3 +306,33 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path):
 def test_a_category_may_not_be_called_as_citations_begin(tmp_path: Path):
     told = error_of(tmp_path, {"categories/style.md": PLACES.replace("id: places", "id: style")})
     assert "has the id 'style'" in str(told) and told.row == 2
+
+
+def test_there_is_a_limit_to_the_number_of_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("truing.spec.reading.MAX_CATEGORIES", 1)
+    assert "holds more than 1 categories" in str(error_of(tmp_path, {}))
+
+
+def test_a_specification_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path / "kites")
+    entry = SimpleNamespace(name="mine", load=lambda: lambda: str(tmp_path / "kites"))
+    monkeypatch.setattr(
+        "truing.spec.shipped.entry_points", lambda group: [entry] if group == "truing.specs" else []
+    )
+    assert read_spec("mine").id == "kites" and spec_names() == ["mine"]
+    with pytest.raises(InputError, match="no specification 'yours'; name a folder, or one of mine"):
+        read_spec("yours")
+
+
+def test_the_worked_example_of_the_guide_is_a_sound_specification(tmp_path: Path):
+    guide = Path("docs/spec.md").read_text("utf-8")
+    head, category = re.findall(r"^```md\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
+    (rules,) = re.findall(r"^```yaml\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
+    files = {
+        "spec.md": head,
+        "categories/strings.md": category,
+        "categories/places.md": None,
+        "rules.yaml": rules,
+    }
+    assert check_spec(write(tmp_path, files)).findings == ()
+    assert read_spec(tmp_path).text_of("strings.disallowed.1") == "Strings coated with glass."

@@ -112,7 +112,12 @@ def test_what_is_missing_is_never_taken_for_false(tmp_path: Path):
     ):
         with pytest.raises(ValueError, match="'glass' is neither true nor false"):
             rules.classify(truths, "comply")
-    for p in ({"helps": 0.5}, {"helps": 0.5, "glass": 1.5}, {"helps": 0.5, "glass": float("nan")}):
+    for p in (
+        {"helps": 0.5},
+        {"helps": 0.5, "glass": 1.5},
+        {"helps": 0.5, "glass": float("nan")},
+        {"helps": 0.5, "glass": None},
+    ):
         with pytest.raises(ValueError, match="'glass' has no probability"):
             rules.class_probabilities(p, "comply")
     with pytest.raises(ValueError, match="'Maybe' is none of the response types comply, hard_refuse"):

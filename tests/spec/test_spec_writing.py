@@ -41,7 +41,7 @@ def specs(draw: st.DrawFn) -> Spec:
     return Spec("any", draw(line), principles, styles, (category,))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(specs())
 def test_texts_survive_being_written_and_read(spec):
     with tempfile.TemporaryDirectory() as folder:

@@ -63,7 +63,7 @@ class Check:
         for one in found.findings:
             print(one)
         what = f" ({found.digest[:12]})" if found.digest else ""
-        print(f"{found.name}{what}: {len(found.errors)} errors, {len(found.warnings)} warnings")
+        print(f"{found.name}{what}: errors {len(found.errors)}, warnings {len(found.warnings)}")
         if self.json:
             counts = {"errors": len(found.errors), "warnings": len(found.warnings)}
             print(json.dumps({**found.to_json(), **counts}))
@@ -151,7 +151,7 @@ class Import:
         }
         print(
             f"{self.out} ({spec.digest[:12]}): "
-            + ", ".join(f"{n} {what.replace('_', ' ')}" for what, n in counts.items())
+            + ", ".join(f"{what.replace('_', ' ')} {n}" for what, n in counts.items())
         )
         if found.notes:
             print("\n".join(["", "for a person to look at:", *(f"- {note}" for note in found.notes)]))

@@ -151,7 +151,7 @@ def _coverage(found: SpecFolder, spec: Spec) -> Iterator[Finding]:
             problem = f"no example in any category expects {style.id!r}"
             yield _finding(found, Severity.warning, problem, style.cite, "add one")
     if silent := [cite for cite, expects in cites if expects == UNSTATED]:
-        problem = f"{len(silent)} examples do not say which response type they expect; the first is here"
+        problem = f"examples that do not say which response type they expect: {len(silent)}, the first here"
         yield _finding(found, Severity.warning, problem, silent[0], f"write it in place of {UNSTATED}")
 
 

@@ -91,17 +91,15 @@ class _Importer:
         styles = [Style(one.id, self._clean(one.part.lines, "categories/")) for one in self._of(Role.style)]
         groups = [heading.title for heading in self._of(Role.group)]
         if groups:
-            self.notes.append(f"{len(groups)} headings have no text of their own: {_some(groups)}")
+            self.notes.append(f"headings without text of their own: {_some(groups)}")
         if mixed := sorted({row for draft in drafts.values() for row in draft.mixed}):
             rows = _some([str(row) for row in mixed])
-            self.notes.append(
-                f"{len(mixed)} paragraphs both forbid and permit, and stand under Definitions: rows {rows}"
-            )
+            self.notes.append(f"paragraphs that both forbid and permit stand under Definitions: rows {rows}")
         categories = sorted((draft.category() for draft in drafts.values()), key=lambda one: one.id)
         styles += self._missing(categories, {style.id for style in styles})
         silent = sum(example.expects == UNSTATED for one in categories for example in one.examples)
         if silent:
-            self.notes.append(f"{silent} examples do not say which response type they expect")
+            self.notes.append(f"examples that do not say which response type they expect: {silent}")
         if not styles:
             self.notes.append("the document names no response types: describe them in spec.md")
         top = [heading.title for heading in self.headings if heading.part.level == 1]
@@ -127,7 +125,7 @@ class _Importer:
         expected = {example.expects for category in categories for example in category.examples}
         missing = sorted(expected - styles - {UNSTATED})
         if missing:
-            self.notes.append(f"examples expect response types that are not described: {_some(missing)}")
+            self.notes.append(f"response types that examples expect and nothing describes: {_some(missing)}")
         return [Style(name, "The source does not describe this response type.") for name in missing]
 
     def _of(self, role: Role) -> list[Heading]:
@@ -162,12 +160,10 @@ class _Importer:
                     del self.files[mark]
                     break
         if self.marks and (unknown := sorted(seen - self.marks)):
-            self.notes.append(f"{len(unknown)} marks in the text belong to no example file: {_some(unknown)}")
+            self.notes.append(f"marks in the text that belong to no example file: {_some(unknown)}")
         left = [file.path.name for file in self.files.values()]
         if left:
-            self.notes.append(
-                f"{len(left)} example files belong to no category and are left out: {_some(left)}"
-            )
+            self.notes.append(f"example files that belong to no category, left out: {_some(left)}")
 
     def _clean(self, lines: Sequence[Line], to_category: str = "") -> str:
         """The text of some lines: marks of example files go, and references lead to the new files."""
