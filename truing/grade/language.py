@@ -105,10 +105,11 @@ def _loop(text: str) -> str:
     if sum(len(run[0]) for run in _RUN.finditer(text)) > 0.3 * len(text):
         return "one character repeated"
     words = text.lower().split()
-    longest = max((sum(1 for _ in run) for _, run in itertools.groupby(words)), default=0)
-    if longest >= 8 and longest > 0.25 * len(words):
-        return "one word repeated"
     pairs = set(itertools.pairwise(words))
+    if any(one == next for one, next in pairs):
+        longest = max(sum(1 for _ in run) for _, run in itertools.groupby(words))
+        if longest >= 8 and longest > 0.25 * len(words):
+            return "one word repeated"
     if len(words) >= 6 and len(pairs) <= 6 and len(pairs) < 0.5 * (len(words) - 1):
         return "the same words repeated"
     return ""

@@ -35,7 +35,6 @@ _SOME = 8  # words of substance that make a turn to help one
 _MUCH = 40  # words of substance that no refusal goes on with
 _ORDERS = 2  # of substance: steps, entries, commands
 GOES_ON = "declines, then goes on"
-_READ = 20_000  # characters of a question or an answer
 _LONG_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -82,7 +81,7 @@ class Refusal:
 
 def refusal_class(asked: str, answer: str) -> tuple[RefusalClass | None, str]:
     """The class of an English answer and the sign that decided it; none where it declines, then goes on."""
-    signs = Signs(asked[:_READ].replace("’", "'"), answer[:_READ].replace("’", "'"))
+    signs = Signs.of(asked, answer)
     label, why = _by_opening(signs)
     if label is RefusalClass.compliance:
         return label, why
@@ -110,7 +109,7 @@ def _by_opening(signs: Signs) -> tuple[RefusalClass, str]:
 
 def declines(answer: str) -> bool:
     """Whether an English answer opens by declining, whatever was asked."""
-    return Signs("", answer[:_READ].replace("’", "'")).declines is not None
+    return Signs.of("", answer).declines is not None
 
 
 def _on_topic(asked: str, answer: str) -> bool:

@@ -9,7 +9,7 @@ ending, and numbers are one class, so that the table fits any subject.
 import re
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ _ENDINGS = (
     "able", "est", "ies", "es", "s", "y", "e",
 )  # fmt: skip
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[.,;:!?]")
+_SEEN = 32  # characters at the end of a word: enough to see its ending
 _SCALE = 32.0  # int8 steps for each nat: the table is cut at +-3 nats
 
 
@@ -36,6 +37,7 @@ class WordOrder:
         self.words, self.steps = tuple(words), steps
         self._number = len(self.words)
         self._class = {word: at for at, word in enumerate(self.words)}
+        self._by_ending = lru_cache(maxsize=1 << 15)(self._ending)
 
     @classmethod
     def fit(cls, texts: Iterable[str], *, words: int) -> "WordOrder":
@@ -66,8 +68,11 @@ class WordOrder:
         return np.array([self._id(token) for token in split], dtype=np.intp)
 
     def _id(self, token: str) -> int:
-        if token in self._class:
-            return self._class[token]
+        known = self._class.get(token)
+        return self._by_ending(token[-_SEEN:]) if known is None else known
+
+    def _ending(self, token: str) -> int:
+        """The class of a word that is none itself: its ending's."""
         if token[0].isdigit():
             return self._number
         for at, ending in enumerate(_ENDINGS, start=1):
