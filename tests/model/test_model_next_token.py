@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from model.tiny_local import ALL, local, make_local
 
 from truing.model import Add, LocalModel, Site, Where
+from truing.model.continued import packs_after
 from truing.model.families import families
 
 TEXTS = {40: 5, 200: 9, 3: 2, 41: 4}
@@ -54,12 +55,26 @@ def shapes(model: LocalModel, monkeypatch) -> list[tuple[int, int]]:
     return seen
 
 
+@pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("name", ALL)
-def test_questions_about_one_text_are_read_as_by_plain_forward_passes(name):
+def test_questions_about_one_text_are_read_as_by_plain_forward_passes(name, together, monkeypatch):
+    """In one line under a mask that parts them, where the model can do that, or each in its own."""
     model, rows = local(name), questions()
+    if not together:
+        monkeypatch.setattr("truing.model.continued.packs_after", lambda trunk: False)
     found = probabilities(model, rows)
     wanted = torch.stack([by_transformers(model, row) for row in rows])
     torch.testing.assert_close(found, wanted, rtol=0, atol=2e-6)
+
+
+def test_a_model_that_does_not_take_a_mask_of_ours_is_found_out():
+    taking = {name for name in ALL if packs_after(local(name).trunk)}
+    assert taking == {"llama", "qwen2", "qwen3", "mistral", "phi3", "gpt_neox", "gpt2"}  # no sliding windows
+    eager = make_local("llama", attn_implementation="eager")
+    assert not packs_after(eager.trunk)
+    rows = questions()
+    wanted = torch.stack([by_transformers(eager, row) for row in rows])
+    torch.testing.assert_close(probabilities(eager, rows), wanted, rtol=0, atol=2e-6)
 
 
 def test_a_text_is_read_once_however_many_questions_there_are(monkeypatch):
@@ -67,15 +82,25 @@ def test_a_text_is_read_once_however_many_questions_there_are(monkeypatch):
     seen = shapes(model, monkeypatch)
     text = list(range(100))
     model.next_token([[*text, 200 + i, 7, 7] for i in range(23)], [1])
-    assert seen == [(1, 100), (23, 3)]
+    assert seen == [(1, 100), (1, 69)]
 
 
-def test_texts_of_equal_length_are_read_together_and_the_longest_question_makes_the_width(monkeypatch):
+def test_texts_of_equal_length_are_read_together(monkeypatch):
     model = local("llama")
     seen = shapes(model, monkeypatch)
     texts = [[k] * length for k, length in ((1, 100), (2, 90), (3, 300))]
     model.next_token([[*text, *[9 + i] * (i + 1)] for text in texts for i in range(4)], [1])
-    assert seen == [(1, 300), (4, 4), (2, 100), (8, 4)]
+    assert seen == [(1, 300), (1, 10), (2, 100), (2, 10)]
+
+
+def test_a_line_of_questions_is_no_wider_than_is_good_for_attention(monkeypatch):
+    monkeypatch.setattr("truing.model.continued._WIDTH", 20)
+    model = local("llama")
+    rows = [[*range(100), *[200 + i] * (3 + 4 * (i % 3))] for i in range(9)]
+    wanted = torch.stack([by_transformers(model, row) for row in rows])
+    seen = shapes(model, monkeypatch)
+    torch.testing.assert_close(probabilities(model, rows), wanted, rtol=0, atol=2e-6)
+    assert seen == [(1, 100), (4, 18)]
 
 
 def test_what_is_asked_twice_is_read_once_and_a_question_may_begin_another(monkeypatch):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from truing.model.batching import halving, length_buckets
 from truing.model.chat import ChatFormat
+from truing.model.continued import packs_after
 from truing.model.decode import Ends, Row, Written, decode
 from truing.model.ground import ground
 from truing.model.hooks import Edit, Site, capture, edits_digest, steering
@@ -41,6 +42,7 @@ class LocalModel:
         self.chat = chat
         self.ref = ref
         self.trunk = Trunk(net)
+        packs_after(self.trunk)  # measured now, while nothing is steered
         self._fingerprint = fingerprint
         self._edits: tuple[Edit, ...] = ()
 

@@ -1,13 +1,12 @@
 """Next-token distributions: what several prefixes begin with in common is read once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from truing.model.batching import Batch, halving, left_padded, length_buckets, right_padded
-from truing.model.cache import decode_cache, joinable, lend
+from truing.model.batching import halving, length_buckets
+from truing.model.cache import decode_cache, joinable
+from truing.model.continued import Begun, last_states, last_states_begun
 from truing.model.families import Family, Ids, families
 from truing.model.memory import BATCH_TOKENS
 from truing.model.score import check_prefixes
@@ -43,10 +42,10 @@ def next_token(trunk: Trunk, prefixes: Sequence[Sequence[int]], candidates: Sequ
             single += family.rows
 
     def alone(some: Sequence[Ids]) -> list[Dist]:
-        return _distributions(trunk, _last_states(trunk, some), candidates)
+        return _distributions(trunk, last_states(trunk, some), candidates)
 
-    def begun(some: Sequence[tuple[Ids, int]]) -> list[Dist]:
-        return _distributions(trunk, _last_states_begun(trunk, some), candidates)
+    def begun(some: Sequence[Begun]) -> list[Dist]:
+        return _distributions(trunk, last_states_begun(trunk, some), candidates)
 
     found: dict[Ids, Dist] = {}
     for bucket in length_buckets([len(row) for row in single], tokens=_TOKENS, rows=_ROWS):
@@ -83,39 +82,6 @@ def _buckets(some: Sequence[Family]) -> Iterator[list[Family]]:
         bucket.append(family)
     if bucket:
         yield bucket
-
-
-def _last_states(trunk: Trunk, rows: Sequence[Ids]) -> Tensor:
-    """The last hidden state of each row [R, D], by one forward pass over all of it."""
-    lengths = [len(row) for row in rows]
-    hidden = trunk.hidden(right_padded(rows, lengths, trunk.device))
-    return hidden[torch.arange(len(rows)), torch.tensor(lengths) - 1]
-
-
-def _last_states_begun(trunk: Trunk, rows: Sequence[tuple[Ids, int]]) -> Tensor:
-    """The same of rows with the lengths of their beginnings; equal ones are read once."""
-    begun = [row[:length] for row, length in rows]
-    different = list(dict.fromkeys(begun))
-    before = left_padded(different, trunk.device)
-    cache = decode_cache(trunk.net.config)
-    # No token of a beginning is the last of its prompt, which an edit may look for.
-    trunk.hidden(replace(before, prompt_lengths=before.prompt_lengths + 1), cache)
-    # The index stays on the CPU: the layers of a large model may lie on several devices.
-    index = torch.tensor([different.index(part) for part in begun])
-    hidden = trunk.hidden(_continued(before, index, rows), lend(cache, index))
-    rest = torch.tensor([len(row) - length for row, length in rows])
-    return hidden[torch.arange(len(rows)), rest - 1]
-
-
-def _continued(before: Batch, index: Tensor, rows: Sequence[tuple[Ids, int]]) -> Batch:
-    """What follows the beginnings of the rows, which are the rows `index` of `before` and lie in the cache."""
-    rest = right_padded([row[n:] for row, n in rows], [len(row) for row, _ in rows], before.ids.device)
-    starts = torch.tensor([[length] for _, length in rows], device=before.ids.device)
-    positions = torch.where(rest.positions >= 0, rest.positions + starts, -1)
-    mask = before.attention_mask
-    if mask is not None:
-        mask = torch.cat([mask[index], mask.new_ones(rest.ids.shape)], dim=1)
-    return replace(rest, positions=positions, attention_mask=mask, position_ids=positions.clamp(min=0))
 
 
 def _distributions(trunk: Trunk, last: Tensor, candidates: Sequence[int]) -> list[Dist]:
