@@ -81,7 +81,7 @@ def read_rules_file(path: Path, *, on_error: Callable[[InputError], None] | None
     try:
         return _parsed(parse_yaml(read_text(path, MAX_RULES), file=str(path)), errors)
     except InputError as why:
-        errors = errors or [why]
+        errors += [] if why in errors else [why]
         for error in errors if on_error else ():
             on_error(error)  # type: ignore[misc]
         raise errors[0] from None
