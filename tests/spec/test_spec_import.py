@@ -257,7 +257,7 @@ def test_hostile_documents_are_one_sentence(tmp_path: Path):
     with pytest.raises(InputError, match="there is no such folder"):
         import_document(tmp_path / "a.md", tmp_path / "b", tmp_path / "none")
     (tmp_path / "big.md").write_bytes(b"# A\n" + b"x" * 10_000_000)
-    with pytest.raises(InputError, match="is larger than 1 MB"):
+    with pytest.raises(InputError, match="is larger than 1000 kB"):
         import_document(tmp_path / "big.md", tmp_path / "b")
     (tmp_path / "latin.md").write_bytes(b"# A\n\nna\xefve")
     with pytest.raises(InputError, match="row 3: is not UTF-8"):

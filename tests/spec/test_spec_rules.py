@@ -8,7 +8,7 @@ import yaml
 from kites import RULES, write
 from shared_data import shared
 
-from truing.spec import ClassRule, Derived, Proposition, RuleSet, read_rules, read_spec
+from truing.spec import ClassRule, Derived, Proposition, RuleSet, check_spec, read_rules, read_spec
 from truing.types import InputError, dumps, loads
 
 PUBLISHED = "rbr_gold/proposition_prompts.yaml"
@@ -208,3 +208,12 @@ def test_a_file_without_rules_is_told_so(tmp_path: Path, text):
 def test_a_specification_may_have_no_rules(tmp_path: Path):
     assert read_spec(write(tmp_path, {"rules.yaml": None})).rules is None
     assert json.dumps(read_spec(tmp_path).to_json())
+
+
+def test_an_error_of_structure_does_not_hide_the_others(tmp_path: Path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        RULES.replace('helps: "Does', 'helps: 3 #"Does').replace("  refusal: sorry and not helps", "- x"),
+        "utf-8",
+    )
+    assert [one.row for one in check_spec(path).findings] == [2, 9]

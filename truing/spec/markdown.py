@@ -8,7 +8,7 @@ from pathlib import Path
 from truing.data import Yaml, parse_yaml
 from truing.types import InputError
 
-_HEADING = re.compile(r"(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
+MAX_FRONT = 10_000
 _FENCE = re.compile(r"\s*((?:[-*+]\s+|\d+[.)]\s+)*)(`{3,}|~{3,})(.*)")
 _ITEM = re.compile(r"[-*+] +(.*)")
 
@@ -24,8 +24,13 @@ class Line:
     @property
     def heading(self) -> tuple[int, str] | None:
         """The level and the words of a heading."""
-        match = None if self.fenced else _HEADING.fullmatch(self.text)
-        return (len(match[1]), match[2] or "") if match else None
+        words = self.text.lstrip("#")
+        level = len(self.text) - len(words)
+        if self.fenced or not 1 <= level <= 6 or (words and words[0] not in " \t"):
+            return None
+        title = words.rstrip("#")  # a heading may be closed by such marks, which a space sets apart
+        closed = title != words and (not title or title[-1] in " \t")
+        return level, (title if closed else words).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,11 @@ def front_matter(text: str, file: Path) -> tuple[Yaml, int]:
     ends = [at for at, line in enumerate(lines) if at and line.rstrip() == "---"]
     if not ends:
         raise InputError("has front matter that does not end", file=file, row=1, mend=mend)
-    yaml = parse_yaml("\n" + "\n".join(lines[1 : ends[0]]), file=str(file))
+    between = "\n".join(lines[1 : ends[0]])
+    if len(between) > MAX_FRONT:
+        problem = f"has front matter of more than {MAX_FRONT} characters"
+        raise InputError(problem, file=file, row=1, mend="say that below it")
+    yaml = parse_yaml("\n" + between, file=str(file))
     if not isinstance(yaml.data, dict):
         raise InputError(
             "has front matter that is no mapping", file=file, row=1, mend="write KEY: VALUE lines"

@@ -30,7 +30,7 @@ RESERVED = ("principles", "style", "category", "proposition", "rules")
 """What citations and digests begin with; no category is called so."""
 _SPEC_ID = re.compile(r"[a-z][a-z0-9_-]*")
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_AFTER_PROMPT = re.compile(r"\s*->\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\(source:\s*(.*\S)\s*\))?\s*")
+_EXPECTS = re.compile(r"->\s*([A-Za-z_][A-Za-z0-9_]*)")
 
 
 @dataclass(slots=True)
@@ -264,10 +264,13 @@ def example_from(text: str) -> Example:
         prompt.encode()  # no half of a surrogate pair
     except ValueError:
         raise InputError("is no example", mend=mend) from None
-    after = _AFTER_PROMPT.fullmatch(text, end)
-    if not prompt.strip() or not after:
+    after = text[end:].strip()
+    expects = _EXPECTS.match(after)
+    rest = after[expects.end() :].strip() if expects else ""
+    source = rest[len("(source:") : -1].strip() if rest.startswith("(source:") and rest.endswith(")") else ""
+    if not prompt.strip() or not expects or bool(rest) != bool(source):
         raise InputError("is no example", mend=mend)
-    return Example(prompt, after[1], after[2] or "")
+    return Example(prompt, expects[1], source)
 
 
 def _fields(yaml: Yaml, *names: str) -> dict[str, str]:

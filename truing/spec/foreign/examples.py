@@ -10,9 +10,7 @@ from truing.spec.foreign.blocks import Block, Sort, blocks_below
 from truing.spec.markdown import lines_of
 from truing.spec.model import UNSTATED, Example
 
-_MESSAGE = re.compile(
-    r"^<(system|developer|user|assistant|tool)\b[^>]*>\n?(.*?)\n?</\1>", re.DOTALL | re.MULTILINE
-)
+_OPENS = re.compile(r"^<(system|developer|user|assistant|tool)\b[^<>]*>", re.MULTILINE)
 _COMPARED = re.compile(r"^<comparison>", re.MULTILINE)
 _BELONGS = re.compile(r"Examples? for (?:\[\^[^\]]+\] )?in (.+?):?")
 
@@ -37,13 +35,28 @@ def example_of(block: Block, source: str) -> Example | None:
     fence = [line.text for line in block.lines if line.fenced][1:]
     text = "\n".join(fence[:-1] if fence and set(fence[-1].strip()) <= {"~", "`"} else fence)
     before = _COMPARED.split(text)[0].strip()
-    messages = _MESSAGE.findall(before)
+    messages, outside = _messages(before)
     if messages and all(role in ("assistant", "tool") for role, _ in messages):
         return None
     source = f"{source}: {block.title}" if block.title else source
-    alone = len(messages) == 1 and messages[0][0] == "user" and not _MESSAGE.sub("", before).strip()
+    alone = len(messages) == 1 and messages[0][0] == "user" and not outside
     prompt = messages[0][1].strip() if alone else before
     return Example(prompt, UNSTATED, source) if prompt else None
+
+
+def _messages(text: str) -> tuple[list[tuple[str, str]], str]:
+    """The messages `<role>...</role>` of a conversation, who says what, and what stands outside of them."""
+    found, outside, at = list[tuple[str, str]](), "", 0
+    last = {role: text.rfind(f"</{role}>") for role in ("system", "developer", "user", "assistant", "tool")}
+    for opens in _OPENS.finditer(text):
+        role = opens[1]
+        if opens.start() < at or last[role] < opens.end():
+            continue
+        ends = text.index(f"</{role}>", opens.end())
+        found.append((role, text[opens.end() : ends].strip("\n")))
+        outside += text[at : opens.start()]
+        at = ends + len(f"</{role}>")
+    return found, (outside + text[at:]).strip()
 
 
 def compares(block: Block) -> bool:

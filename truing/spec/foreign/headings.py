@@ -9,7 +9,7 @@ from truing.spec.markdown import Part, slug
 from truing.spec.model import SECTIONS
 from truing.spec.reading import RESERVED
 
-_ATTRIBUTES = re.compile(r"\s*\{([^{}]*)\}\s*$")
+_ATTRIBUTES = re.compile(r" ?\{([^{}]*)\}$")
 _SECTIONS = {title.casefold(): name for name, title in SECTIONS.items()}
 _STYLES = ("response styles", "response types")
 
@@ -54,8 +54,9 @@ def headings_of(parts: Sequence[Part]) -> list[Heading]:
     for part in parts:
         while above and above[-1].part.level >= part.level:
             above.pop()
-        match = _ATTRIBUTES.search(part.title)
-        title = " ".join((part.title[: match.start()] if match else part.title).split())
+        title = " ".join(part.title.split())
+        match = _ATTRIBUTES.search(title)
+        title = title[: match.start()] if match else title
         words = match[1].split() if match else []
         anchor = next((word[1:] for word in words if word.startswith("#")), "")
         others = " ".join(word for word in words if not word.startswith("#"))

@@ -17,13 +17,14 @@ from truing.spec.foreign.headings import Heading, Role, headings_of
 from truing.spec.foreign.sorting import Draft
 from truing.spec.markdown import Line, lines_of, parts_of, slug, text_of
 from truing.spec.model import UNSTATED, Category, Principle, Spec, Style
+from truing.spec.reading import MAX_CATEGORIES
 from truing.spec.shipped import read_spec
 from truing.spec.writing import write_texts
 from truing.types import InputError
 
-_REFERENCE = re.compile(r"\[([^\]]*)\]\(#([^)\s]+)\)")
+_REFERENCE = re.compile(r"\[([^\[\]]*)\]\(#([^()\s]+)\)")
 
-_MARK = re.compile(r"\[\^([^\]\s]+)\]")
+_MARK = re.compile(r"\[\^([^\[\]\s]+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ def import_document(source: str | Path, out: str | Path, examples: str | Path | 
     before, *parts = parts_of(with_hash_headings(lines_of(text, _first_line(text))))
     if not any(part.text for part in parts):
         raise InputError("has no headings with text below them", file=source, mend="give it headings (#)")
+    if len(parts) > MAX_CATEGORIES:
+        problem = f"has {len(parts)} headings, more than {MAX_CATEGORIES}"
+        raise InputError(problem, file=source, mend="split the document")
     importer = _Importer(source, headings_of(parts), _files(source, examples))
     spec = importer.spec()
     if before.text:

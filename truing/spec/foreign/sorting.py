@@ -14,7 +14,7 @@ from truing.spec.model import CLAUSED, SECTIONS, UNSTATED, Category, Clause, Exa
 from truing.spec.reading import example_from
 from truing.types import InputError
 
-_MARKUP = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|\*\*|__|`")
+_MARKUP = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)|\*\*|__|`")
 _MARK = re.compile(r"(?:[-*+]|\d+[.)])\s+")
 _LONGEST = 200
 
