@@ -8,7 +8,7 @@ from truing.grade import ModerationModel, ModerationRow, ModerationRows, Trained
 from truing.numerics import generator
 from truing.types import FrozenDict
 
-_WORDS = {
+WORDS = {
     "weather": "rain cloud sunny drizzle wind forecast damp sky",
     "weather/storm": "thunder lightning gale hurricane flood",
     "fruit": "apple pear plum cherry orchard peel juicy ripe",
@@ -27,7 +27,7 @@ def planted(n: int = 300, *, key: int = 0, rate: float = 0.25) -> ModerationRows
         truth = {"weather": bool(weather), "weather/storm": storm, "fruit": bool(fruit)}
         kinds = [head for head, true in truth.items() if true for _ in range(rng.integers(2, 5))]
         kinds += [""] * (12 - len(kinds))
-        text = " ".join(str(rng.choice(_WORDS[kind].split())) for kind in rng.permutation(kinds))
+        text = " ".join(str(rng.choice(WORDS[kind].split())) for kind in rng.permutation(kinds))
         known = {head: true for head, true in truth.items() if rng.random() < 0.9}
         rows.append(ModerationRow(text, FrozenDict(known), id=str(i + 1), group=f"site {i % 3}"))
     return ModerationRows(tuple(rows), source="planted")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import planted, trained, truth
+from planted import WORDS, planted, trained, truth
 
 from truing.grade import (
     ModerationRow,
@@ -23,6 +23,7 @@ from truing.grade.moderation.model import WINDOW
 from truing.numerics import generator
 from truing.types import FrozenDict
 
+WEATHER = {word for kind in ("weather", "weather/storm") for word in WORDS[kind].split()}
 RNG = generator(0, "loop")
 P = RNG.random((300, 3)) ** 4
 
@@ -31,7 +32,9 @@ def test_the_pipelines_take_turns_and_pick_what_they_are_for() -> None:
     picks = select_for_labelling(P, 60, key=1, thresholds=[0.5, 0.6, 2.0])
     assert len({pick.row for pick in picks}) == len(picks) == 60
     kinds = Counter(pick.pipeline for pick in picks)
-    assert kinds[Pipeline.unsure] == 20 and kinds[Pipeline.above] < 20 < kinds[Pipeline.random] + 1
+    assert (
+        kinds[Pipeline.above] < 20 <= min(kinds[Pipeline.unsure], kinds[Pipeline.random])
+    )  # a head has none
     for pick in picks:
         if pick.pipeline is Pipeline.above:
             assert P[pick.row, pick.head] >= [0.5, 0.6, 2.0][pick.head]
@@ -59,9 +62,9 @@ def test_a_large_group_is_drawn_from_in_proportion_to_the_root_of_its_size() -> 
     groups = ["large"] * 256 + ["small"] * 16
     first = Counter(
         groups[select_for_labelling(np.zeros((272, 1)), 1, key=key, thresholds=[1.0], groups=groups)[0].row]
-        for key in range(1500)
+        for key in range(600)
     )
-    assert first["large"] / 1500 == pytest.approx(16 / (16 + 4), abs=0.035)  # 3 standard errors
+    assert first["large"] / 600 == pytest.approx(16 / (16 + 4), abs=0.05)  # 3 standard errors
 
 
 def test_a_selection_finds_rare_texts_more_often_than_chance() -> None:
@@ -129,23 +132,7 @@ def test_the_words_that_are_left_are_flagged_and_were_planted() -> None:
         for at in range(len(found.words)):  # none of them can go
             rest = found.words[:at] + found.words[at + 1 :]
             assert not rest or model.probabilities([" ".join(rest)])[0, head] < model.threshold[head]
-        assert set(found.words) <= set(
-            [
-                "rain",
-                "cloud",
-                "sunny",
-                "drizzle",
-                "wind",
-                "forecast",
-                "damp",
-                "sky",
-                "thunder",
-                "lightning",
-                "gale",
-                "hurricane",
-                "flood",
-            ]
-        )
+        assert set(found.words) <= WEATHER
 
 
 def test_nothing_is_reduced_where_nothing_is_flagged_and_a_long_text_by_its_worst_window() -> None:
