@@ -9,6 +9,8 @@ from truing.grade.moderation.features import words
 from truing.grade.moderation.model import ModerationModel, Reads, read_moderation_model, shipped_model
 from truing.types import GraderId, Outcome, Shown, Stop, Verdict
 
+_FEWEST = 3  # words: fewer say hardly more than how frequent a category was where the model learned
+
 
 class Moderation:
     """A linear model of hashed n-grams, one criterion for each of its heads.
@@ -19,7 +21,8 @@ class Moderation:
     A text of more than 400 words is read in windows and counts as its worst. Where a part of a
     category is flagged, so is the whole.
 
-    An abstention in another language than English, and on a head that the model could not learn.
+    An abstention on a text of one or two words, in another language than English, and on a head that the
+    model could not learn.
     A part of an answer can be flagged, but not be found in order. It sees words, not meaning: see docs/moderation.md.
 
     Raises:
@@ -87,6 +90,8 @@ def unjudged(text: str) -> tuple[Outcome, str] | None:
     split = words(text)
     if not split:
         return Outcome.unparsed, "there are no words"
+    if len(split) < _FEWEST:
+        return Outcome.abstained, f"fewer than {_FEWEST} words"
     if why := another_language(text, split):
         return Outcome.abstained, f"not in English: {why}"
     return None
