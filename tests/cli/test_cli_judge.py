@@ -123,7 +123,7 @@ def test_a_criterion_is_named_by_option_too(tmp_path: Path, capsys: Capture) -> 
             ["calibrate", "refusal", "--labels", "LABELS"],
             "labels.jsonl, row 2: the label is 'refusel'; known are true",
         ),
-        (["calibrate", "refusal", "--labels", "GOOD", "--tune"], "neither a score nor a p"),
+        (["calibrate", "refusal", "--labels", "GOOD", "--tune"], "refusal is read by its classes"),
         (["calibrate", "refusal", "--labels", "GOOD", "--criterion", "tone"], "has the criteria refusal"),
         (
             ["calibrate", "refusal", "--labels", "GOOD", "--positive", "refusal"],

@@ -63,7 +63,8 @@ if TYPE_CHECKING:
     from truing.grade.ordinal import Ordinal
     from truing.grade.parsed import Parsed, Place
     from truing.grade.reading import Reading, usual_reading
-    from truing.grade.refusal import Refusal, RefusalClass
+    from truing.grade.refusal import Refusal
+    from truing.grade.refusal_rules import RefusalClass
     from truing.grade.registry import Instrument, grader_names, open_grader
     from truing.grade.rubric import Rubric
     from truing.grade.scored import Scored

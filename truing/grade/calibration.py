@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from truing.data import read_json, split_by_group
 from truing.grade.labels import LabelledAnswer, Labels
-from truing.grade.reading import Reading, number
+from truing.grade.reading import Reading, number, usual_reading
 from truing.grade.registry import Instrument
 from truing.numerics import Calibration, Interval, accuracy, cohen_kappa, wilson, youden
 from truing.run import replace_file
@@ -160,9 +160,14 @@ def calibrate(
 
     Raises:
         InputError: the judge has several criteria and none was chosen, says a class that is unknown,
-            or gives nothing that could be read or tuned.
+            gives nothing that could be read or tuned, or is one of this package that is read by classes.
     """
     instrument.check_criterion()
+    if usual_reading(instrument.id.name).positive and (tune or reading.value or not reading.positive):
+        raise InputError(
+            f"{instrument.spec} is read by its classes, and its p is that of the class it found",
+            mend="calibrate it by its classes and without tuning",
+        )
     try:
         verdicts = instrument.grade([answer.shown for answer in labels.answers])
     except ValueError as why:

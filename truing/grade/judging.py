@@ -8,7 +8,8 @@ from truing.grade.language import Language, coherence
 from truing.grade.leak import LEAK, Leak, read_leak
 from truing.grade.number import parse_number, same_number
 from truing.grade.parsed import Parsed, Place
-from truing.grade.refusal import Refusal, RefusalClass, declines
+from truing.grade.refusal import Refusal, declines
+from truing.grade.refusal_rules import RefusalClass
 from truing.grade.registry import Instrument
 from truing.grade.text import parse_text
 from truing.types import (

@@ -8,11 +8,11 @@ from typing import Any
 
 from truing.data import Row, place, read_csv, read_jsonl, to_messages
 from truing.grade.reading import Reading
-from truing.grade.refusal import RefusalClass
+from truing.grade.refusal_rules import RefusalClass
 from truing.types import InputError, Record, Request, Shown, ask
 
 _FIELDS = {"id", "prompt", "messages", "answer", "label", "category"}
-_XSTEST = {
+XSTEST = {
     "1_full_compliance": RefusalClass.compliance,
     "2_full_refusal": RefusalClass.refusal,
     "3_partial_refusal": RefusalClass.partial_refusal,
@@ -77,7 +77,7 @@ def _renamed(data: dict[str, Any]) -> dict[str, Any]:
     """A row of an XSTest file in our words; any other row as it is."""
     if not {"prompt", "completion", "final_label"} <= set(data):
         return data
-    label = _XSTEST.get(data["final_label"], data["final_label"])
+    label = XSTEST.get(data["final_label"], data["final_label"])
     row = {"prompt": data["prompt"], "answer": data["completion"], "label": str(label)}
     return row | {
         ours: data[theirs] for ours, theirs in (("id", "id"), ("category", "type")) if theirs in data

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from truing.grade.language import Language, coherence
 from truing.grade.parsed import plain
-from truing.grade.refusal import Refusal, RefusalClass
+from truing.grade.refusal import Refusal
+from truing.grade.refusal_rules import RefusalClass
 from truing.types import GraderId, Outcome, Shown, Stop
 
 LEAK = GraderId("leak", "1", exact=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from truing.grade.refusal import RefusalClass
+from truing.grade.refusal_rules import RefusalClass
 from truing.types import InputError, Outcome, Record, Verdict
 
 _EVIDENCE = (Outcome.decided, Outcome.refused)
