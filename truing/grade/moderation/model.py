@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ class ModerationModel:
 
     def _packed(self) -> bytes:
         data = io.BytesIO()
-        values = {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
+        values: dict[str, Any] = {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
         np.savez_compressed(data, format=np.array(_FORMAT), **values)
         return data.getvalue()
 
@@ -118,11 +119,11 @@ def read_moderation_model(path: str | Path) -> ModerationModel:
         data = io.BytesIO(file.read())
     try:
         with np.load(data) as found:
-            values = {name: found[name] for name in found.files}
+            values: dict[str, Any] = {name: found[name] for name in found.files}
         if int(values.pop("format")) != _FORMAT:
             raise ValueError("another format")
-        names = {name: tuple(values.pop(name).tolist()) for name in ("heads", "unlearned")}
-        model = ModerationModel(**names, reads=Reads(values.pop("reads").item()), **values)
+        values |= {name: tuple(values[name].tolist()) for name in ("heads", "unlearned")}
+        model = ModerationModel(**values | {"reads": Reads(values["reads"].item())})
         _check(model)
     except Exception as why:
         raise InputError(
