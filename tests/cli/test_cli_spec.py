@@ -150,7 +150,7 @@ def test_check_tells_errors_with_file_and_line_and_exits_1(tmp_path: Path, capsy
     assert lines[0].startswith(
         f"error: {tmp_path}/rules.yaml, row 16: the classes 'ideal' and 'disallowed' of 'comply' overlap"
     )
-    assert lines[1].endswith(": 1 errors, 0 warnings")
+    assert lines[1].endswith(": errors 1, warnings 0")
     found = json.loads(lines[2])
     assert (found["errors"], found["warnings"], found["findings"][0]["row"]) == (1, 0, 16)
 
@@ -213,3 +213,19 @@ def test_diff_tells_people_and_machines(tmp_path: Path, capsys: Capture):
     assert main(["spec", "diff", *rules]) == 0
     assert "1 of the 8 possible answers change their class" in capsys.readouterr().out
     assert main(["spec", "diff", str(before), str(tmp_path / "c")]) == 3
+
+
+# -------------------------------------------------------------------------------------------- import
+
+
+def test_import_writes_a_folder_and_tells_what_to_look_at(tmp_path: Path, capsys: Capture):
+    (tmp_path / "policy.md").write_text("Hello.\n# Strings\nStrings that cut are prohibited.\n", "utf-8")
+    command = ["spec", "import", str(tmp_path / "policy.md"), str(tmp_path / "out"), "--json"]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "categories 1, principles 0, response types 0, clauses 1, examples 0" in lines[0]
+    assert "- the text before the first heading is left out" in lines
+    assert json.loads(lines[-1])["clauses"] == 1
+    assert main(["spec", "check", str(tmp_path / "out")]) == 0
+    assert main(command) == 3
+    assert f"{tmp_path / 'out'}: is there already; name a new folder." in capsys.readouterr().err

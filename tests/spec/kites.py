@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
+from truing.spec import read_spec
+from truing.types import InputError
+
 HEAD = """\
 ---
 id: kites
@@ -116,3 +121,11 @@ def write(folder: Path, changes: Mapping[str, str | bytes | None] = {}) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return folder
+
+
+def error_of(folder: Path, changes: Mapping[str, str | bytes | None]) -> InputError:
+    """The one sentence that reading it spoilt so ends in."""
+    with pytest.raises(InputError) as told:
+        read_spec(write(folder, changes))
+    assert "\n" not in str(told.value) and len(str(told.value)) < 500
+    return told.value

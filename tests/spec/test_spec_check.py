@@ -47,7 +47,7 @@ def test_a_sound_specification_has_no_findings(tmp_path: Path):
         (STRING_FILE, '?" -> comply', '?" -> help', '- "How long',
          "error: expects 'help', which is no response type of this specification; choose from comply, hard_refuse"),
         (STRING_FILE, '?" -> comply', '?" -> unstated', '- "How long',
-         "warning: 1 examples do not say which response type they expect; the first is here"),
+         "warning: examples that do not say which response type they expect: 1, the first here"),
         (STRING_FILE, '?" -> comply', '?" -> hard_refuse', "## Style",
          "warning: has no example of comply, which its style names"),
         (STRING_FILE, STRINGS[STRINGS.index('\n- "How'):], "", "---", "warning: has no examples"),

@@ -122,6 +122,13 @@ def test_tokens_are_guessed_on_the_long_side():
     assert rough_tokens("凧") == 1
 
 
+def test_an_example_that_expects_nothing_is_not_shown(tmp_path: Path):
+    more = FILES["categories/strings.md"] + '- "a" -> unstated\n'
+    spec = read_spec(write(tmp_path, {"categories/strings.md": more}))
+    assert spec.for_category("strings").text == WHOLE
+    assert spec.for_category("strings", words(WHOLE) - 1, words).cut == ("strings.examples.2",)
+
+
 def test_examples_are_cut_so_that_each_response_type_keeps_its_share(tmp_path: Path):
     more = '- "a" -> comply\n- "b" -> comply\n- "c" -> hard_refuse\n'
     spec = read_spec(write(tmp_path, {"categories/strings.md": FILES["categories/strings.md"] + more}))

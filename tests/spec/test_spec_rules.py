@@ -8,7 +8,7 @@ import yaml
 from kites import RULES, write
 from shared_data import shared
 
-from truing.spec import ClassRule, Derived, Proposition, RuleSet, read_rules, read_spec
+from truing.spec import ClassRule, Derived, Proposition, RuleSet, check_spec, read_rules, read_spec
 from truing.types import InputError, dumps, loads
 
 PUBLISHED = "rbr_gold/proposition_prompts.yaml"
@@ -112,7 +112,12 @@ def test_what_is_missing_is_never_taken_for_false(tmp_path: Path):
     ):
         with pytest.raises(ValueError, match="'glass' is neither true nor false"):
             rules.classify(truths, "comply")
-    for p in ({"helps": 0.5}, {"helps": 0.5, "glass": 1.5}, {"helps": 0.5, "glass": float("nan")}):
+    for p in (
+        {"helps": 0.5},
+        {"helps": 0.5, "glass": 1.5},
+        {"helps": 0.5, "glass": float("nan")},
+        {"helps": 0.5, "glass": None},
+    ):
         with pytest.raises(ValueError, match="'glass' has no probability"):
             rules.class_probabilities(p, "comply")
     with pytest.raises(ValueError, match="'Maybe' is none of the response types comply, hard_refuse"):
@@ -203,3 +208,12 @@ def test_a_file_without_rules_is_told_so(tmp_path: Path, text):
 def test_a_specification_may_have_no_rules(tmp_path: Path):
     assert read_spec(write(tmp_path, {"rules.yaml": None})).rules is None
     assert json.dumps(read_spec(tmp_path).to_json())
+
+
+def test_an_error_of_structure_does_not_hide_the_others(tmp_path: Path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        RULES.replace('helps: "Does', 'helps: 3 #"Does').replace("  refusal: sorry and not helps", "- x"),
+        "utf-8",
+    )
+    assert [one.row for one in check_spec(path).findings] == [2, 9]

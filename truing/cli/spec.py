@@ -1,4 +1,4 @@
-"""The written specification: check it, show it, compare two, sort labelled answers by its rules."""
+"""The written specification: check it, show it, compare two, import one, sort labelled answers by its rules."""
 
 import json
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Check:
         for one in found.findings:
             print(one)
         what = f" ({found.digest[:12]})" if found.digest else ""
-        print(f"{found.name}{what}: {len(found.errors)} errors, {len(found.warnings)} warnings")
+        print(f"{found.name}{what}: errors {len(found.errors)}, warnings {len(found.warnings)}")
         if self.json:
             counts = {"errors": len(found.errors), "warnings": len(found.warnings)}
             print(json.dumps({**found.to_json(), **counts}))
@@ -124,6 +124,44 @@ class Diff:
 
 
 @dataclass
+class Import:
+    """Make a specification of a Markdown document: headings become categories. A first draft, for a person."""
+
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE.md")]
+    """The document."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """The folder to write, which must not be there yet."""
+    examples: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """A folder of Markdown files with examples; by default the folder `examples` beside the document."""
+    json: bool = False
+    """Print counts and notes as one JSON object on the last line."""
+
+    def run(self) -> int:
+        """Write it, and tell what could not be placed."""
+        from truing.spec import import_document
+
+        found = import_document(self.source, self.out, self.examples)
+        spec = found.spec
+        counts = {
+            "categories": len(spec.categories),
+            "principles": len(spec.principles),
+            "response_types": len(spec.styles),
+            "clauses": sum(len(one.clauses) for one in spec.categories),
+            "examples": sum(len(one.examples) for one in spec.categories),
+        }
+        print(
+            f"{self.out} ({spec.digest[:12]}): "
+            + ", ".join(f"{what.replace('_', ' ')} {n}" for what, n in counts.items())
+        )
+        if found.notes:
+            print("\n".join(["", "for a person to look at:", *(f"- {note}" for note in found.notes)]))
+        print(f"\nnext: truing spec check {self.out}")
+        if self.json:
+            print(json.dumps({"out": str(self.out), "digest": spec.digest, **counts, "notes": found.notes}))
+        return Exit.passed
+
+
+@dataclass
 class Command:
     """The actions of `truing spec`."""
 
@@ -131,6 +169,7 @@ class Command:
         Annotated[Check, tyro.conf.subcommand("check")]
         | Annotated[Show, tyro.conf.subcommand("show")]
         | Annotated[Diff, tyro.conf.subcommand("diff")]
+        | Annotated[Import, tyro.conf.subcommand("import")]
         | Annotated[Classify, tyro.conf.subcommand("classify")],
         tyro.conf.OmitSubcommandPrefixes,
     ]

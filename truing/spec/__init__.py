@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from truing.spec.diff import SpecDiff, diff_specs
     from truing.spec.excerpt import Excerpt, rough_tokens
     from truing.spec.findings import Checked, Finding, Severity
+    from truing.spec.foreign.importing import Imported, import_document
     from truing.spec.model import UNSTATED, Category, Clause, Example, Principle, Section, Spec, Style
     from truing.spec.propositions import ClassRule, Derived, Proposition, Shot
     from truing.spec.rules import RuleSet

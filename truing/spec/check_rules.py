@@ -1,7 +1,6 @@
 """Checking rules: is every possible answer in exactly one class, and does everything in them count?"""
 
 from collections.abc import Iterator
-from itertools import combinations
 
 from truing.spec.analysis import Answers, constant, partition
 from truing.spec.diagrams import TooEntangled
@@ -82,10 +81,12 @@ def _unused(found: RulesFile) -> Iterator[Finding]:
 
 
 def _shots(found: RulesFile, proposition: Proposition) -> Iterator[Finding]:
-    for one, other in combinations(proposition.examples, 2):
-        if (one.prompt, one.answer) == (other.prompt, other.answer) and one.truth != other.truth:
-            problem = f"the examples of {proposition.name!r} say true and false of the same answer"
-            yield _finding(found, Severity.error, problem, proposition, "decide which")
+    truths: dict[tuple[str, str], set[bool]] = {}
+    for one in proposition.examples:
+        truths.setdefault((one.prompt, one.answer), set()).add(one.truth)
+    if any(len(said) > 1 for said in truths.values()):
+        problem = f"the examples of {proposition.name!r} say true and false of the same answer"
+        yield _finding(found, Severity.error, problem, proposition, "decide which")
 
 
 def _share(answers: Answers, of: tuple[str, ...]) -> str:

@@ -84,6 +84,7 @@ def _groups(spec: "Spec", category: "Category") -> list[_Group]:
     examples = [
         (f"{category.id}.examples.{count}", f"- {one.as_line}")
         for count, one in enumerate(category.examples, start=1)
+        if one.stated
     ]
     return [
         _Group("# All categories in short", [("", summaries)]),
@@ -117,9 +118,10 @@ def _examples_to_cut(category: "Category") -> list[str]:
     """The last one of the response type that has most left, again and again, so that each keeps its share."""
     left: dict[str, list[str]] = {}
     for count, one in enumerate(category.examples, start=1):
-        left.setdefault(one.expects, []).append(f"{category.id}.examples.{count}")
+        if one.stated:
+            left.setdefault(one.expects, []).append(f"{category.id}.examples.{count}")
     order: list[str] = []
-    for _ in category.examples:
+    for _ in range(sum(map(len, left.values()))):
         order.append(max(reversed(left.values()), key=len).pop())
     return order
 

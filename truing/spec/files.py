@@ -12,19 +12,19 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """Characters that a terminal would obey."""
 
 
-def read_text(path: Path) -> str:
-    """The text of a file (UTF-8), its lines ending in newline characters alone.
+def read_text(path: Path, most: int = MAX_BYTES) -> str:
+    """The text of a file (UTF-8) of at most so many bytes, its lines ending in newline characters alone.
 
     Raises:
-        InputError: no such file, no ordinary file, larger than 1 MB, not UTF-8, or it holds control
+        InputError: no such file, no ordinary file, too large, not UTF-8, or it holds control
             characters. Names the file and the line.
     """
     if path.exists() and not path.is_file():
         raise InputError("is no ordinary file", file=path, mend="put a text file there")
     with reading(path) as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise InputError(f"is larger than {MAX_BYTES // 10**6} MB", file=path, mend="shorten or split it")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise InputError(f"is larger than {most // 1000} kB", file=path, mend="shorten or split it")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as why:

@@ -8,8 +8,8 @@ from pathlib import Path
 from truing.data import Yaml, parse_yaml
 from truing.types import InputError
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+MAX_FRONT = 10_000
+_FENCE = re.compile(r"\s*((?:[-*+]\s+|\d+[.)]\s+)*)(`{3,}|~{3,})(.*)")
 _ITEM = re.compile(r"[-*+] +(.*)")
 
 
@@ -24,8 +24,13 @@ class Line:
     @property
     def heading(self) -> tuple[int, str] | None:
         """The level and the words of a heading."""
-        match = None if self.fenced else _HEADING.fullmatch(self.text)
-        return (len(match[1]), match[2] or "") if match else None
+        words = self.text.lstrip("#")
+        level = len(self.text) - len(words)
+        if self.fenced or not 1 <= level <= 6 or (words and words[0] not in " \t"):
+            return None
+        title = words.rstrip("#")  # a heading may be closed by such marks, which a space sets apart
+        closed = title != words and (not title or title[-1] in " \t")
+        return level, (title if closed else words).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,11 @@ def front_matter(text: str, file: Path) -> tuple[Yaml, int]:
     ends = [at for at, line in enumerate(lines) if at and line.rstrip() == "---"]
     if not ends:
         raise InputError("has front matter that does not end", file=file, row=1, mend=mend)
-    yaml = parse_yaml("\n" + "\n".join(lines[1 : ends[0]]), file=str(file))
+    between = "\n".join(lines[1 : ends[0]])
+    if len(between) > MAX_FRONT:
+        problem = f"has front matter of more than {MAX_FRONT} characters"
+        raise InputError(problem, file=file, row=1, mend="say that below it")
+    yaml = parse_yaml("\n" + between, file=str(file))
     if not isinstance(yaml.data, dict):
         raise InputError(
             "has front matter that is no mapping", file=file, row=1, mend="write KEY: VALUE lines"
@@ -66,17 +75,27 @@ def front_matter(text: str, file: Path) -> tuple[Yaml, int]:
 
 def lines_of(text: str, first: int = 1) -> list[Line]:
     """The lines of a text from number `first` on; a fence that is not closed ends with the text."""
-    lines, fence = [], ""
+    return _lines_and_fence(text, first)[0]
+
+
+def fence_left_open(text: str) -> str:
+    """The mark of the fence in which a text ends; empty, where it ends in none."""
+    return _lines_and_fence(text, 1)[1]
+
+
+def _lines_and_fence(text: str, first: int) -> tuple[list[Line], str]:
+    lines, fence = list[Line](), ""
     for number, raw in enumerate(text.split("\n"), start=1):
         if number < first:
             continue
         line, mark = raw.rstrip(), _FENCE.fullmatch(raw.rstrip())
-        closes = fence and mark and mark[1].startswith(fence) and not mark[2]
-        opens = not fence and mark and not (mark[1][0] == "`" and "`" in mark[2])
-        lines.append(Line(number, line, bool(fence) or bool(opens)))
+        closes = fence and mark and mark[2].startswith(fence) and not mark[1] and not mark[3]
+        opens = not fence and mark and not (mark[2][0] == "`" and "`" in mark[3])
+        # A list item that begins with a fence is still the line of a list item.
+        lines.append(Line(number, line, bool(fence) or bool(opens and mark and not mark[1])))
         if mark and (closes or opens):
-            fence = mark[1] if opens else ""
-    return lines
+            fence = mark[2] if opens else ""
+    return lines, fence
 
 
 def parts_of(lines: Sequence[Line], deepest: int = 6) -> Iterator[Part]:

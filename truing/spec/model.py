@@ -100,6 +100,11 @@ class Example(Record):
     source: str = ""
 
     @property
+    def stated(self) -> bool:
+        """Whether somebody has said what to expect; other examples must not be learnt or judged by."""
+        return self.expects != UNSTATED
+
+    @property
     def as_line(self) -> str:
         """As it is written under Examples, without the mark of the list item."""
         source = f" (source: {self.source})" if self.source else ""
@@ -214,7 +219,8 @@ class Spec(Record):
         """The text that a model is shown where one category matters (Guan et al. 2024, section 2.3).
 
         The summaries of all categories, the principles, the response styles, and the one category in
-        full, each piece with its citation. Where that is more than `budget` tokens, pieces are cut
+        full, each piece with its citation (examples that do not say what they expect are no part of
+        it). Where that is more than `budget` tokens, pieces are cut
         whole, in this order, and as few as suffice: the category's examples, each time the last of
         the response type that has most left; styles that neither its style nor its examples name,
         from the last; principles, from the last; the other styles; its style; its definitions.

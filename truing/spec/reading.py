@@ -29,7 +29,8 @@ MAX_CATEGORIES = 1000
 RESERVED = ("principles", "style", "category", "proposition", "rules")
 """What citations and digests begin with; no category is called so."""
 _SPEC_ID = re.compile(r"[a-z][a-z0-9_-]*")
-_AFTER_PROMPT = re.compile(r"\s*->\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\(source:\s*(.*\S)\s*\))?\s*")
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_EXPECTS = re.compile(r"->\s*([A-Za-z_][A-Za-z0-9_]*)")
 
 
 @dataclass(slots=True)
@@ -250,10 +251,11 @@ def _examples(category: str, part: Part, path: Path, found: SpecFolder) -> Itera
         count += 1
         found.places[f"{category}.examples.{count}"] = path, line.number
         with place(path, line.number):
-            yield _example(line.text)
+            yield example_from(line.text)
 
 
-def _example(text: str) -> Example:
+def example_from(text: str) -> Example:
+    """Read a line of the section Examples; the error names no file."""
     mend = 'write - "PROMPT" -> RESPONSE_TYPE (source: WHERE) on one line, the source if you like'
     try:
         if not text.startswith('- "'):
@@ -262,10 +264,13 @@ def _example(text: str) -> Example:
         prompt.encode()  # no half of a surrogate pair
     except ValueError:
         raise InputError("is no example", mend=mend) from None
-    after = _AFTER_PROMPT.fullmatch(text, end)
-    if not prompt.strip() or not after:
+    after = text[end:].strip()
+    expects = _EXPECTS.match(after)
+    rest = after[expects.end() :].strip() if expects else ""
+    source = rest[len("(source:") : -1].strip() if rest.startswith("(source:") and rest.endswith(")") else ""
+    if not prompt.strip() or not expects or bool(rest) != bool(source):
         raise InputError("is no example", mend=mend)
-    return Example(prompt, after[1], after[2] or "")
+    return Example(prompt, expects[1], source)
 
 
 def _fields(yaml: Yaml, *names: str) -> dict[str, str]:
@@ -275,7 +280,7 @@ def _fields(yaml: Yaml, *names: str) -> dict[str, str]:
             raise yaml.error(f"has the unknown field {name!r}", name, mend=f"use {', '.join(names)}")
     for name in names:
         value = yaml.data.get(name)
-        if not isinstance(value, str) or not value.strip() or not value.strip().isprintable():
+        if not isinstance(value, str) or not value.strip() or _BREAKS.search(value.strip()):
             problem = f"has no {name}" if value is None else f"has a {name} that is no line of text"
             raise yaml.error(
                 problem, name, mend=f"write {name}: and a line of text, quoted if it has a colon"

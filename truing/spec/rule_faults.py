@@ -7,8 +7,8 @@ from graphlib import CycleError, TopologicalSorter
 from truing.spec.expressions import NAME, names_in, parse
 from truing.spec.propositions import ClassRule, Derived, Proposition
 
-MAX_PROPOSITIONS = 200
-"""Simple ones of a rule set, so that it can be checked exactly."""
+MAX_PROPOSITIONS, MAX_CLASSES = 200, 50
+"""Simple propositions and classes of a rule set, so that it can be checked exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ def _sizes(
     if len(propositions) > MAX_PROPOSITIONS:
         problem = f"has {len(propositions)} propositions, more than {MAX_PROPOSITIONS}"
         yield RuleFault(problem, None, "split the rules")
+    if len(order) > MAX_CLASSES:
+        yield RuleFault(f"has {len(order)} classes, more than {MAX_CLASSES}", None, "join some of them")
     if not classes:
         yield RuleFault("has no classes", None, "give the classes of at least one response type")
     if len(set(order)) < len(order):

@@ -132,7 +132,8 @@ class RuleSet(Record):
                 classes have probability 0, so that they cannot be normalised.
         """
         for name in self.needed(response_type):
-            if not 0 <= p.get(name, -1) <= 1:
+            value = p.get(name)
+            if value is None or not 0 <= value <= 1:
                 raise ValueError(f"the proposition {name!r} has no probability in [0, 1]")
         raw = dict(self.valued(p, response_type, CHANCE))
         if not normalised:

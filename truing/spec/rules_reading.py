@@ -18,6 +18,9 @@ from truing.spec.rule_faults import rule_faults
 from truing.spec.rules import RuleSet
 from truing.types import InputError, Record
 
+MAX_RULES = 300_000
+"""Bytes of a file of rules: YAML takes seconds for more."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
@@ -76,9 +79,9 @@ def read_rules_file(path: Path, *, on_error: Callable[[InputError], None] | None
     """
     errors: list[InputError] = []
     try:
-        return _parsed(parse_yaml(read_text(path), file=str(path)), errors)
+        return _parsed(parse_yaml(read_text(path, MAX_RULES), file=str(path)), errors)
     except InputError as why:
-        errors = errors or [why]
+        errors += [] if why in errors else [why]
         for error in errors if on_error else ():
             on_error(error)  # type: ignore[misc]
         raise errors[0] from None
