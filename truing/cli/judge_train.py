@@ -23,7 +23,7 @@ class Train:
     """Train a moderation grader on your labels, and measure each label by cross-validation."""
 
     labels: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="LABELS.jsonl")]
-    """JSONL or CSV: text (or prompt, perhaps with answer); other fields are labels, 1 or 0; missing is unknown."""
+    """JSONL or CSV: text (or prompt, perhaps with answer); other fields are labels, 1 or 0, and missing is unknown."""
     out: Annotated[Path, tyro.conf.arg(metavar="MODEL.npz")]
     """Where the model is written, for the grader moderation:MODEL.npz; its cards go to the folder MODEL.cards."""
     folds: int = 5

@@ -79,8 +79,8 @@ def weighed(table: csr_array, frequency: NDArray[np.float64]) -> csr_array:
 
 def ranges(starts: Places, many: Places) -> Places:
     """start, start + 1, ... of each range, `many` of it, one range after the other."""
-    places: Places = np.arange(many.sum()) + np.repeat(starts - (np.cumsum(many) - many), many)
-    return places
+    ranges: Places = np.arange(many.sum()) + np.repeat(starts - (np.cumsum(many) - many), many)
+    return ranges
 
 
 def _hashed(vocabulary: Sequence[str]) -> tuple[Hashes, Hashes, Places]:

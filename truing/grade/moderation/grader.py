@@ -48,12 +48,13 @@ class Moderation:
     def grade(self, shown: Sequence[Shown]) -> list[Mapping[str, Verdict]]:
         """One verdict for each criterion and answer."""
         texts = [self.text(one) for one in shown]
-        p = self.model.probabilities(texts)
+        split = [words(text) for text in texts]
+        p = self.model.calibrated(self.model.of_words(split))
         flags = self.model.flags(p)
         id = self.id
         judged: list[Mapping[str, Verdict]] = []
         for row, one in enumerate(shown):
-            lack = _missing(one) or unjudged(texts[row])
+            lack = _missing(one) or unjudged(texts[row], split[row])
             verdicts = {
                 head: self._verdict(id, one, head, float(p[row, at]), bool(flags[row, at]), lack)
                 for at, head in enumerate(self.model.heads)
@@ -85,9 +86,8 @@ def identity(model: ModerationModel) -> GraderId:
     return GraderId(Moderation.name, "1", spec=model.digest[:12])
 
 
-def unjudged(text: str) -> tuple[Outcome, str] | None:
-    """The outcome of a text in which there is nothing to judge, and why."""
-    split = words(text)
+def unjudged(text: str, split: list[str]) -> tuple[Outcome, str] | None:
+    """The outcome of a text with these words in which there is nothing to judge, and why."""
     if not split:
         return Outcome.unparsed, "there are no words"
     if len(split) < _FEWEST:

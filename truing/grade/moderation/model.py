@@ -17,13 +17,14 @@ from scipy.special import expit
 from truing.data import reading
 from truing.grade.moderation.features import HALF, counts, weighed, words
 from truing.run import replace_file
-from truing.types import InputError
+from truing.types import InputError, dumps
 
 SHIPPED = Path(__file__).with_name("weights.npz")
 WINDOW, STEP = 400, 200
 """Words: a longer text is read in windows of so many that begin so far apart, and counts as its worst."""
 _FORMAT = 1  # moves when the features or the file do
 _AT_ONCE = 1000  # windows
+_ARRAYS = ("frequency", "weights", "intercept", "slope", "offset", "threshold")
 
 Table = NDArray[np.float64]
 
@@ -57,7 +58,11 @@ class ModerationModel:
 
     def margins(self, texts: Sequence[str]) -> Table:
         """The linear score of each head, of a text's worst window: `[N, H]`."""
-        split, owner = windows([words(text) for text in texts])
+        return self.of_words([words(text) for text in texts])
+
+    def of_words(self, texts: Sequence[list[str]]) -> Table:
+        """The same of texts that are given as their words."""
+        split, owner = windows(texts)
         found = np.concatenate(
             [np.zeros((0, len(self.heads)))]
             + [self.of_counts(counts(split[at : at + _AT_ONCE])) for at in range(0, len(split), _AT_ONCE)]
@@ -83,8 +88,12 @@ class ModerationModel:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all numbers and names."""
-        return hashlib.sha256(self._packed()).hexdigest()
+        """SHA-256 of all numbers and names, however the file is packed."""
+        found = hashlib.sha256(dumps([self.heads, self.unlearned, self.reads]).encode("ascii"))
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            found.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        return found.hexdigest()
 
     def save(self, path: str | Path) -> None:
         """Write the model as arrays of numbers; the file is whole or as before.
@@ -92,13 +101,10 @@ class ModerationModel:
         Raises:
             StorageError: the disk refuses.
         """
-        replace_file(Path(path), self._packed())
-
-    def _packed(self) -> bytes:
         data = io.BytesIO()
         values: dict[str, Any] = {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
         np.savez_compressed(data, format=np.array(_FORMAT), **values)
-        return data.getvalue()
+        replace_file(Path(path), data.getvalue())
 
     @cached_property
     def _frequency(self) -> Table:
@@ -122,7 +128,8 @@ def read_moderation_model(path: str | Path) -> ModerationModel:
             values: dict[str, Any] = {name: found[name] for name in found.files}
         if int(values.pop("format")) != _FORMAT:
             raise ValueError("another format")
-        values |= {name: tuple(values[name].tolist()) for name in ("heads", "unlearned")}
+        for name in ("heads", "unlearned"):
+            values[name] = tuple(values[name].tolist())
         model = ModerationModel(**values | {"reads": Reads(values["reads"].item())})
         _check(model)
     except Exception as why:
@@ -186,10 +193,8 @@ def _parts(heads: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _check(model: ModerationModel) -> None:
-    heads = (len(model.heads),)
-    shapes = {"frequency": (2 * HALF,), "weights": (*heads, 2 * HALF)}
-    shapes |= dict.fromkeys(("intercept", "slope", "offset", "threshold"), heads)
-    for name, shape in shapes.items():
-        array = getattr(model, name)
+    shapes = {"frequency": (2 * HALF,), "weights": (len(model.heads), 2 * HALF)}
+    for name in _ARRAYS:
+        array, shape = getattr(model, name), shapes.get(name, (len(model.heads),))
         if array.shape != shape or not np.isfinite(array).all():
             raise ValueError(f"{name} is no array of {shape} numbers")

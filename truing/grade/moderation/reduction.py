@@ -91,4 +91,5 @@ def _p(
     """The head's probability of each choice of words, whatever the other heads say."""
     texts = [[split[at] for at in places] for places in chosen]
     margins = model.of_counts(counts(texts))[:, head]
-    return [float(p) for p in expit(margins * model.slope[head] + model.offset[head])]
+    p: list[float] = expit(margins * model.slope[head] + model.offset[head]).tolist()
+    return p

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from truing.grade.calibration import CalibrationCard, ErrorRates, Ground, Rate
+from truing.grade.moderation.features import words
 from truing.grade.moderation.fitting import Extra, Texts, cross_margins, fit
 from truing.grade.moderation.folds import draw_folds
 from truing.grade.moderation.grader import Moderation, identity, unjudged
@@ -196,7 +197,7 @@ def _card(model: ModerationModel, rows: ModerationRows, crossed: CrossFitted, he
     for row, truth, flag in zip(rows.rows, crossed.truth[:, head], crossed.flags[:, head], strict=True):
         if truth < 0:
             continue
-        if lack := unjudged(row.text):
+        if lack := unjudged(row.text, words(row.text)):
             missing[str(lack[0])] += 1
         else:
             cells[bool(truth == 0), not flag] += 1
