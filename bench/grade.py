@@ -1,4 +1,4 @@
-"""What judging costs: 23 yes-or-no questions about one answer, against a full forward pass for each.
+"""What judging costs: 23 yes-or-no questions about one answer, and the moderation of a thousand texts.
 
 Two judges: a random Llama of about 12 M parameters that reads a conversation in English by our template,
 and the judge of the proving ground, of 1 M, on an answer of its town. Ours is all of `YesNo.grade` (rendering,
