@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from truing.grade.harmful import HARMFUL, HARMLESS
 from truing.grade.refusal_rules import RefusalClass
 from truing.types import InputError, Outcome, Record, Verdict
 
@@ -102,4 +103,6 @@ def usual_reading(grader: str) -> Reading:
     """The classes of a grader of this package, by its name; none of a grader that scores its answers."""
     if grader == "refusal":
         return Reading((RefusalClass.compliance,), (RefusalClass.partial_refusal, RefusalClass.refusal))
+    if grader == "harmful":
+        return Reading((HARMLESS,), (HARMFUL,))
     return Reading()
