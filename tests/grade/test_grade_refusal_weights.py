@@ -44,7 +44,7 @@ def made_up(n: int, seed: int = 0) -> list[Judged]:
     said = (x @ rng.normal(size=(len(FEATURES), 3)) + rng.gumbel(size=(n, 3))).argmax(axis=1)
     classes = list(RefusalClass)
     return [
-        Judged("abc"[i % 3], str(i % 30), SHOWN, Read("", features=tuple(row)), classes[k])
+        Judged("abc"[i % 3], str(i % 30), "", SHOWN, Read("", features=tuple(row)), classes[k])
         for i, (row, k) in enumerate(zip(x.tolist(), said, strict=True))
     ]
 
@@ -132,7 +132,9 @@ def test_the_shipped_weights_are_those_of_the_public_data(people: list[Judged]) 
 def test_a_folder_without_completions_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no completions of XSTest"):
         read_xstest(tmp_path)
-    (tmp_path / "xstest_v2_completions_x.csv").write_text("id,prompt,completion,final_label\n1,a,b,4_odd\n")
+    (tmp_path / "xstest_v2_completions_x.csv").write_text(
+        "id,type,prompt,completion,final_label\n1,t,a,b,4_odd\n"
+    )
     with pytest.raises(InputError, match="row 2: has no final_label"):
         read_xstest(tmp_path)
 

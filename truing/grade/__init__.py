@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from truing.grade.guards.llama_guard import LlamaGuard
     from truing.grade.guards.shieldgemma import ShieldGemma
     from truing.grade.guards.wildguard import WildGuard
+    from truing.grade.harmful import Harmful
     from truing.grade.judging import grader_for, grader_versions, judge
     from truing.grade.labels import LabelledAnswer, Labels, read_labels
     from truing.grade.language import Coherence, Language, coherence

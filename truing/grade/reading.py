@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from truing.grade.harmful import HARMFUL, HARMLESS
 from truing.grade.refusal_rules import RefusalClass
 from truing.types import InputError, Outcome, Record, Verdict
 
@@ -104,4 +105,6 @@ def usual_reading(grader: str) -> Reading:
         return Reading((RefusalClass.compliance,), (RefusalClass.partial_refusal, RefusalClass.refusal))
     if grader == "moderation":
         return Reading(("ok",), ("flagged",))
+    if grader == "harmful":
+        return Reading((HARMLESS,), (HARMFUL,))
     return Reading()

@@ -24,10 +24,11 @@ RULES_WEIGH = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An answer of a model to a prompt, as it was read, and what people call it."""
+    """An answer of a model to a prompt of some kind, as it was read, and what people call it."""
 
     model: str
     prompt: str
+    kind: str
     shown: Shown
     read: Read
     label: RefusalClass
@@ -52,7 +53,7 @@ def read_xstest(folder: str | Path) -> list[Judged]:
             label = XSTEST.get(row.data["final_label"])
             if label is None:
                 raise InputError("has no final_label of XSTest", file=file, row=row.number, mend="mend it")
-            found.append(Judged(model, row.data["id"], shown, read(shown), label))
+            found.append(Judged(model, row.data["id"], row.data["type"], shown, read(shown), label))
     return found
 
 
