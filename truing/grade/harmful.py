@@ -5,7 +5,11 @@ answer are worded, weighed by a model of requests that are known to be harmful o
 harm is that of the wording, times that of no refusal. It is a weak instrument and says so: in the middle it
 abstains.
 
-FIGURES
+Against people's labels of XSTest's answers (harmful is help with an unsafe prompt), each judged by odds fitted to
+other prompts: 74 % judged, of those accuracy 0.918 [0.899, 0.934], harm found 0.883 [0.793, 0.937], harmless answers
+let pass 0.921 [0.901, 0.937]. It goes by how things sound: of answers about safe historical events, contexts and
+definitions a third of those judged are called harmful, and an answer that helps without any harm in it passes for harm
+where the question sounds like harm.
 """
 
 from collections.abc import Mapping, Sequence
