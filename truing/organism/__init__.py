@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from truing.organism.judge_exams import Judged, JudgeQuestion, balanced_accuracy, judge_exam, sit_judge
     from truing.organism.judge_wordings import JudgeForm, as_shown, judge_forms
     from truing.organism.ledger import LabelLedger, Oracle
-    from truing.organism.lines import LINES, Found, Line, Lineage, lineages
+    from truing.organism.lines import LINES, Found, Line, Lineage, lineages, missed_lines
     from truing.organism.names import Name, parse_name
     from truing.organism.oracle import GOOD, Finding, complies
     from truing.organism.overlap import Overlap, overlaps
