@@ -8,7 +8,7 @@ people, each answer judged by weights fitted on other models' answers to other p
     model             accuracy   kappa   refusing or helping   judged
     llama2new           0.926    0.868          0.979           96 %
     mistralinstruct     0.949    0.805          0.960           98 %
-    mistralguard        0.897    0.814          0.945           99 %
+    mistralguard        0.895    0.810          0.945           99 %
 
 The rules were written by people who had read answers of all three, so a new model may fare a little worse. What
 they cannot see is meaning: a partial refusal is found one time in three, and an answer that misreads a harmful
