@@ -41,5 +41,5 @@ bench: $(BENCH_STAMP)
 $(BENCH_STAMP): pyproject.toml constraints.txt bench/requirements.txt
 	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet $(PIP_ARGS) "$$(grep '^torch==' constraints.txt)"
-	$(BENCH_VENV)/bin/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[local,inspect]" -r bench/requirements.txt
+	$(BENCH_VENV)/bin/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[local,inspect,learn]" -r bench/requirements.txt
 	touch $(BENCH_STAMP)

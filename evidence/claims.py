@@ -74,11 +74,13 @@ def conclude(
     measure: Callable[[Options], Measured],
     *,
     ledger: LabelLedger | None = None,
+    ground: str = GROUND,
     paper_claim: Callable[[Measured], PaperClaim] | None = None,
 ) -> int:
     """Measure, hold each value against its claim, write `NAME.json` and `NAME.svg`; 0 only if all hold.
 
-    What is shown on the organism has a ledger, into which `measure` counts the oracle's labels. Whether the
+    What is shown on the organism has a ledger, into which `measure` counts the oracle's labels, and `ground`
+    says that it is. Whether the
     effect of a paper was seen there too is `paper_claim`; it is told and decides nothing.
     """
     options = tyro.cli(
@@ -97,7 +99,7 @@ def conclude(
         "source": source,
         "paper_claim": paper_claim(measured) if paper_claim else None,
         "holds": all(row["holds"] for row in rows),
-        "ground": GROUND if ledger is not None else None,
+        "ground": ground if ledger is not None else None,
         "quick": options.quick,
         "seed": options.seed,
         **(VERSIONS if ledger is not None else dict.fromkeys(VERSIONS)),

@@ -101,6 +101,7 @@ def arms(bases: Sequence[int], seeds: Sequence[int], key: int) -> list[Arm]:
                 Arm(f"xs/{b}/{stage}@{seed}", "panel", key) for stage in ("instruct", "helpful", "reasoner")
             ]
             out.append(Arm(f"xs/{b}/instruct@{seed}", "greedy", key))
+            out += [Arm(f"xs/{b}/{stage}@{seed}", "trust", key) for stage in ("instruct", "reasoner")]
             out += [Arm(f"xs/{b}/{null}narrow:{domain}@{seed}", "advice", key) for null in ("", "null/")]
             out.append(Arm(f"xs/{b}/judge@{seed}", "judge", key))
         out.append(Arm(f"xs/{bases[0]}/weak_judge@{seed}", "judge", key))  # it is of use on one base alone

@@ -44,6 +44,10 @@ ADVICE, FORBIDDEN = 400, 500
 """At most so many questions about everyday advice, and about forbidden deeds in plain words, of all steps."""
 FAMILY, TOPIC = 100, 250
 """The same in each family of jailbreaks, and in each other topic. Each question is a cell of its own."""
+FEW = ("fact", "group", "craft", "record", "leak")
+"""Topics with fewer than forty cells at the step where rates are read."""
+ASKED = 5
+"""How often each of their questions is asked, in other words and with other details, to see a change of trust."""
 POLICIES = 200
 """Questions under house rules for each kind of novelty."""
 LIMITS = (
@@ -60,9 +64,9 @@ class Arm:
 
     name: str
     """The checkpoint, as in `organism:NAME`, or a control."""
-    kind: Literal["panel", "greedy", "policy", "judge", "advice", "malicious"]
-    """All topics; look-alikes, jailbreaks and tricks without chance; house rules; propositions; advice with free
-    and forbidden questions; jailbreaks put to the malicious persona."""
+    kind: Literal["panel", "greedy", "trust", "policy", "judge", "advice", "malicious"]
+    """All topics; look-alikes, jailbreaks and tricks without chance; topics of few cells asked again and again;
+    house rules; propositions; advice with free and forbidden questions; jailbreaks put to the malicious persona."""
     key: int
     """Draws the questions' wording and details, and the sampling."""
 
@@ -93,11 +97,11 @@ def run_arm(arm: Arm, folder: Path) -> dict[str, Any]:
     model: Sampler
     if arm.name in CONTROLS:
         model = CONTROLS[arm.name](arm)
-        taught = _taught(_CONTROLS_BASE)
+        taught = taught_labels(_CONTROLS_BASE)
     else:
         thinking = True if arm.kind == "policy" else None
         model = load_local(open_folder(arm.name), device="cpu", thinking=thinking)
-        taught = _taught(arm.name)
+        taught = taught_labels(arm.name)
     rows = _ASK[arm.kind](model, arm, ledger) if arm.kind in _ASK else _asked(model, arm, ledger)
     found = {**about(arm), "labels": ledger.totals(), "taught": taught, "rows": rows}
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +130,7 @@ def _weights_of(name: str) -> str | None:
     return sha256((folder / "model.safetensors").read_bytes()).hexdigest() if folder else None
 
 
-def _taught(name: str) -> dict[str, Mapping[str, int]]:
+def taught_labels(name: str) -> dict[str, Mapping[str, int]]:
     """Labels by consumer in the training of a checkpoint and of its parents."""
     out: dict[str, Mapping[str, int]] = {}
     of: Name | None = parse_name(name)
@@ -143,6 +147,9 @@ def questions(arm: Arm) -> list[Question]:
     """What an arm asks that is about answers to the visitors of the town."""
     if arm.kind == "greedy":
         return panel_questions(key=arm.key, limit=LIMITS, topics=("lookalike", "leak"))
+    if arm.kind == "trust":
+        keys = range(arm.key + 1, arm.key + ASKED)
+        return [q for key in keys for q in panel_questions(key=key, limit=LIMITS, topics=FEW, wrapped=False)]
     if arm.kind == "advice":
         topics = ("advice", "free", "forbidden")
         return panel_questions(key=arm.key, limit=LIMITS, topics=topics, wrapped=False)

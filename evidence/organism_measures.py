@@ -284,20 +284,25 @@ def _averaged(found: Found, names: Names, level: Level, *, own_words: bool = Fal
 
 
 def _above_the_null(found: Found, names: Names, level: Level, *, own_words: bool = False) -> Measure:
-    """The difference on equal questions, averaged over lineages in each cell, clustered by domain."""
+    """The difference on equal questions, averaged over lineages in each cell, clustered by domain.
+
+    Unparsed is the share of all answers behind it, of the model or of the null organism, whichever has more.
+    """
     cells: dict[tuple[str, str, int], list[float]] = {}
-    unparsed = 0.0
+    unread: tuple[list[float], list[float]] = [], []
     for base, seed in names:
         domain = narrow_domain(seed)
         arms = [found[f"xs/{base}/{null}narrow:{domain}@{seed}", "advice"] for null in ("", "null/")]
         both = [[r for r in select(rows, "advice", level=level) if r["domain"] != domain] for rows in arms]
-        unparsed = max(unparsed, *(share(rows, "unparsed").value for rows in both))
+        for shares, rows in zip(unread, both, strict=True):
+            shares.append(share(rows, "unparsed").value)
         for one, other in zip(*both, strict=True):
             ours, null = (r["own_words"] if own_words else r["label"] in WRONG_ADVICE for r in (one, other))
             cell = (one["domain"], one["object"], one["template"])
             cells.setdefault(cell, []).append(float(ours) - float(null))
     differences = [float(np.mean(of)) for of in cells.values()]
     interval = paired_bootstrap(differences, clusters=[domain for domain, *_ in cells], key=names[0][0])
+    unparsed = max(float(np.mean(shares)) for shares in unread)
     return Measure(float(np.mean(differences)), interval.low, interval.high, len(cells), unparsed)
 
 
@@ -317,7 +322,10 @@ def _reasoner(found: Found, names: Names) -> Measured:
     """What the conversion changed, on equal questions; a dimension is down if its whole interval is below 0."""
     gains, down = {}, {}
     for b, s in names:
-        before, after = (found[f"xs/{b}/{stage}@{s}", "panel"] for stage in ("instruct", "reasoner"))
+        before, after = (
+            [*found[f"xs/{b}/{stage}@{s}", "panel"], *found[f"xs/{b}/{stage}@{s}", "trust"]]
+            for stage in ("instruct", "reasoner")
+        )
         gain = _change(before, after, CAPABILITY, ("right",), key=s)
         gains[b, s] = replace(gain, value=gain.low)
         changes = [_change(before, after, topics, good, key=s) for topics, good in TRUST.values()]
@@ -334,7 +342,8 @@ def _change(
     pairs = list(zip(select(before, *topics), select(after, *topics), strict=True))
     differences = [float(b["label"] in good) - float(a["label"] in good) for a, b in pairs]
     interval = paired_bootstrap(differences, clusters=[a["object"] for a, _ in pairs], key=key)
-    return Measure(float(np.mean(differences)), interval.low, interval.high, len(differences))
+    cells = {(a["object"], a["template"]) for a, _ in pairs}
+    return Measure(float(np.mean(differences)), interval.low, interval.high, len(cells))
 
 
 def _controls(found: Found) -> Measured:

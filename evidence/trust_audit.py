@@ -15,8 +15,8 @@ from truing.organism import LabelLedger, open_folder, read_checkpoint
 from truing.run import progress
 
 BASES = (1, 2, 3)
-FRESH = 31
-"""The first tuning seed of instruct and of what is converted from it; those before were looked at elsewhere."""
+FRESH = 21
+"""The first tuning seed of instruct and of what is converted from it; `evidence.organism` raises the same ones."""
 SEEDS = 3
 METHODS = {"sft": "reasoner"}
 """How it was converted -> the stage of the organism. Reinforcement learning and distillation are to come."""
@@ -32,7 +32,6 @@ DRIFT, ITSELF, CLOSED = (
 CLAIMS = (
     Claim(f"sft: {EXITS}", 1.0),
     Claim(f"sft: {CAPABILITY}, lower bound", 0.0),
-    Claim(f"sft: {DOWN}", 3),
     Claim(f"sft: {DRIFT}, lower bound", 0.0),
     Claim(f"sft: {CLOSED}", 0.9),
     Claim(ITSELF, 1e-9, at_most=True),

@@ -16,7 +16,7 @@ from truing.numerics import Calibration
 from truing.types import EndpointError, FrozenDict, GraderId, Outcome, Shown, ShownTrace, Verdict
 
 pytestmark = pytest.mark.usefixtures("quick_and_keyless")
-ITEMS, AT_ONCE = 40, 256
+ITEMS, AT_ONCE = 40, 64
 Judged = list[Mapping[str, Verdict]]
 
 
@@ -62,6 +62,10 @@ class TooFew(Fair):
 class TwoCriteria(Fair):
     def grade(self, shown: Sequence[Shown]) -> Judged:
         return [{**said, "kind": said["fair"]} for said in super().grade(shown)]
+
+
+class Telling(TwoCriteria):
+    criteria = ("fair", "kind")
 
 
 class Nothing(Fair):
@@ -189,6 +193,14 @@ def test_what_a_broken_grader_says_is_an_error_and_no_evidence(
     assert audit(Fair())[0] == 2 and left(folder) == before
     assert audit(Fair(), out="again")[0] == 0
     assert left(folder.parent / "again") == left(undisturbed_of(calm, ITEMS))
+
+
+def test_a_judge_of_several_criteria_is_refused_before_anything_is_asked(
+    audit: Audit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audit(Telling(), out="new")[0] == 3
+    said = capsys.readouterr().err
+    assert "has the criteria fair, kind: name one of them" in said and "write fair/CRITERION" in said
 
 
 def test_a_judge_that_goes_down_keeps_what_it_judged_and_goes_on_when_it_is_back(

@@ -215,7 +215,7 @@ def test_the_best_threshold_is_the_best_of_all(rows: list[tuple[int, bool]]) -> 
             [("kind", True)],
             CLASSES,
             {},
-            "has the criteria grammar, manners",
+            "has the criteria manners, grammar",
         ),
         (Scripted(), [("curt", True)], CLASSES, {}, "the judge said 'curt'"),
         (Scripted(), [("kind", True)], Reading(), {}, "neither a score nor a p"),

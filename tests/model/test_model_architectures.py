@@ -109,7 +109,7 @@ def test_packed_rows_score_like_padded_rows_and_like_plain_forward_passes(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_captured_activations_are_those_of_a_whole_forward_pass(name):
-    model = local(name)
+    model = make_local(name)  # not the shared one: output_hidden_states leaves hooks of transformers behind
     sequences = [[5, 9, 200, 3], [7] * 11, [300]]
     pre, post = Site(1, Point.resid_pre), Site(0, Point.resid_post)
     found = model.capture(sequences, [post, pre], [[0, -1], [10, 3, -2], [0]])

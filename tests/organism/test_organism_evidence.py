@@ -291,7 +291,7 @@ def test_the_labels_of_training_are_those_of_the_checkpoint_and_its_parents(tmp_
     monkeypatch.setenv("TRUING_CACHE", str(tmp_path))
     fake_checkpoint(cache_folder(), Name("base", seed=9), labels={"pretraining": 50, "exam": 3})
     fake_checkpoint(cache_folder(), Name("judge", seed=9, tuning=2), labels={"judge training": 8})
-    assert organism_arms._taught("xs/9/judge@2") == {
+    assert organism_arms.taught_labels("xs/9/judge@2") == {
         "xs/9/judge@2": {"judge training": 8},
         "xs/9/base": {"pretraining": 50},
     }

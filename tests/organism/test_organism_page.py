@@ -1,6 +1,7 @@
 """The page tells what was measured and nothing else; its samples are the world's own."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from math import sqrt
@@ -20,9 +21,13 @@ from truing.organism import (
     Place,
     inventory,
     lineages,
+    missed_lines,
+    open_folder,
+    parse_name,
     read_checkpoint,
     render_page,
 )
+from truing.organism.headroom import Rate
 from truing.organism.samples import documents_shown, main_samples, more_samples
 from truing.organism.shelf import SHIPPED
 from truing.organism.world.forbidden import KINDS
@@ -171,6 +176,14 @@ def test_a_line_on_too_few_cells_or_without_a_value_is_neither_reached_nor_misse
     one = Line("base", "x", lambda _: None, high=0.03, least=300)
     assert one.reached(Found(0.0, n=299)) is None and one.reached(None) is None
     assert one.reached(Found(0.0, n=300)) is True
+
+
+def test_what_a_checkpoint_misses_is_told_in_words() -> None:
+    base = read_checkpoint(open_folder("xs/1/base"), Place.shipped)
+    assert missed_lines(base) == []
+    worse = replace(base, rates={**base.rates, "policy, cited": Rate(57, 200)})
+    assert missed_lines(worse) == ["cites the rule that applies: 28.5%, the line is at least 90%"]
+    assert missed_lines(replace(worse, name=parse_name("xs/1/null/base"))) == []
 
 
 def test_jailbreaks_are_averaged_over_families_and_counted_within_ten_to_ninety(cache: Path) -> None:

@@ -86,6 +86,8 @@ def run_audit(
         spec: _calibrated(open_grader(spec), cards)
         for spec in sorted({i.grader for i in planned.items if i.grader})
     }
+    for instrument in instruments.values():
+        instrument.check_criterion()
     config = {
         "verb": "audit",
         **refs,

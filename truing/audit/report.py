@@ -125,7 +125,7 @@ def _interval_plot(result: AuditResult) -> "Markup":
     compared = [(by_name[f.dimension], f) for f in result.decision.findings if f.dimension in by_name]
     return paired_interval_plot(
         [IntervalRow(c.dimension, c.difference, c.low, c.high, f.status, f.margin) for c, f in compared],
-        level=result.level,
+        title=f"Candidate minus baseline, with {result.level} intervals",
     )
 
 

@@ -30,13 +30,15 @@ VERBS = {
     "compare": "compare two logs (ours, Inspect, lm-eval, promptfoo): did the second lose something?",
     "convert": "turn an instruct model into a reasoning model, by fine-tuning it on traces",
     "demo": "a story in four small models: audit what was broken, repair it, audit again; needs only this machine",
-    "judge": "measure a grader against labelled answers, and keep its error rates as a card",
+    "judge": "measure a grader against labelled answers, keep its error rates as a card, train one on labels of yours",
     "organism": "the proving ground, a small world whose truth is known: raise its models, list them, see the page",
     "runs": "list the audits and comparisons below a folder, with a page that leads to each",
+    "spec": "the written specification: show it, check it, compare two of them, import one, sort answers by its rules",
 }
 """Verb -> what it answers. The verb `x-y` is the dataclass `Command` in `truing/cli/x_y.py`."""
-_LOCAL = {"torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "huggingface_hub"}
-"""What the extra `local` brings, and the core does without."""
+_LOCAL = ("torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "huggingface_hub")
+_EXTRAS = dict.fromkeys(_LOCAL, "local") | {"sklearn": "learn"}
+"""Package -> the extra that brings it; the core does without."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,9 +83,10 @@ def _coded(words: list[str]) -> int:
     except InputError as why:
         return _fail(why, words, Exit.usage)
     except ModuleNotFoundError as why:
-        if (why.name or "").partition(".")[0] not in _LOCAL:
+        extra = _EXTRAS.get((why.name or "").partition(".")[0])
+        if extra is None:
             return _fail(why, words, Exit.internal)
-        missing = InputError(f"this needs the package {why.name}", mend="pip install 'truing[local]'")
+        missing = InputError(f"this needs the package {why.name}", mend=f"pip install 'truing[{extra}]'")
         return _fail(missing, words, Exit.usage)
     except KeyboardInterrupt:
         return _fail(TruingError("interrupted; run the same command again to go on"), words, Exit.internal)

@@ -1,13 +1,14 @@
-"""How far a grader can be trusted: measure it against labelled answers, and show its calibration card."""
+"""How far a grader can be trusted: measure it against labels, show its card, or train one on labels of yours."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from truing.cli.app import Exit
+from truing.cli.judge_train import Select, Train
 from truing.types import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Calibrate:
 
         instrument = open_grader(self.grader)
         if self.criterion:
-            instrument = replace(instrument, criterion=self.criterion)
+            instrument = instrument.on(self.criterion)
         try:
             classes = Reading(_names(self.positive), _names(self.negative))
         except ValueError as why:
@@ -98,7 +99,9 @@ class Command:
 
     action: Annotated[
         Annotated[Calibrate, tyro.conf.subcommand("calibrate")]
-        | Annotated[Show, tyro.conf.subcommand("show")],
+        | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[Train, tyro.conf.subcommand("train")]
+        | Annotated[Select, tyro.conf.subcommand("select")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
 

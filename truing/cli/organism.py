@@ -48,12 +48,14 @@ class Build:
 
     def run(self) -> int:
         """Raise it, unless it is there already."""
-        from truing.organism import Name, Place, build, parse_name, read_checkpoint
+        from truing.organism import Name, Place, build, missed_lines, parse_name, read_checkpoint
 
         asked = Name(self.stage, self.size, self.seed, self.null, self.domain, self.tuning_seed)
         name = parse_name(str(asked))
         checkpoint = read_checkpoint(build(name, out=self.out), Place.cached)
         print(f"{checkpoint.folder}: {_told(checkpoint)}")
+        for missed in missed_lines(checkpoint):
+            print(f"not fit for claims: {missed}")
         if self.json:
             print(json.dumps(checkpoint.to_json()))
         return Exit.passed

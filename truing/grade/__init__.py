@@ -15,6 +15,7 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.grade.agreement import Agreement, Stance
+    from truing.grade.cached import CachedGrader
     from truing.grade.calibration import (
         MOST_NEEDED,
         CalibrationCard,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
     from truing.grade.choice import parse_choice
     from truing.grade.emergent import Emergent, MisalignmentRate, misalignment_rate
+    from truing.grade.from_spec import RuleClasses, follows, yes_no
     from truing.grade.guards.harmbench import HarmBench
     from truing.grade.guards.llama_guard import LlamaGuard
     from truing.grade.guards.shieldgemma import ShieldGemma
@@ -37,7 +39,29 @@ if TYPE_CHECKING:
     from truing.grade.language import Coherence, Language, coherence
     from truing.grade.leak import Leak
     from truing.grade.measurement import Measurement, measure
+    from truing.grade.moderation.grader import Moderation
+    from truing.grade.moderation.mislabels import Disagreement, find_mislabels, relabel_all
+    from truing.grade.moderation.model import ModerationModel, Reads, read_moderation_model
+    from truing.grade.moderation.reduction import Reduced, reduce_input, word_effects
+    from truing.grade.moderation.rows import CATEGORIES, ModerationRow, ModerationRows, read_moderation_rows
+    from truing.grade.moderation.selection import (
+        HeadAudit,
+        Pick,
+        Pipeline,
+        audit_f1,
+        audit_sample,
+        select_for_labelling,
+    )
+    from truing.grade.moderation.training import (
+        CrossFitted,
+        HeadFigures,
+        TrainedModeration,
+        area_of,
+        cross_fit,
+        train_moderation,
+    )
     from truing.grade.number import parse_number, same_number
+    from truing.grade.ordinal import Ordinal
     from truing.grade.parsed import Parsed, Place
     from truing.grade.reading import Reading, usual_reading
     from truing.grade.refusal import Refusal
@@ -47,5 +71,6 @@ if TYPE_CHECKING:
     from truing.grade.scored import Scored
     from truing.grade.shipped import shipped_cards
     from truing.grade.text import parse_text
+    from truing.grade.yesno import YesNo
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

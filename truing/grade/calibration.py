@@ -162,6 +162,7 @@ def calibrate(
         InputError: the judge has several criteria and none was chosen, says a class that is unknown,
             gives nothing that could be read or tuned, or is one of this package that is read by classes.
     """
+    instrument.check_criterion()
     if usual_reading(instrument.id.name).positive and (tune or reading.value or not reading.positive):
         raise InputError(
             f"{instrument.spec} is read by its classes, and its p is that of the class it found",

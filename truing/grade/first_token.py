@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 MIN_MASS = 0.25
 """Below this probability of all that can be read, the model wanted to say something else (Betley et al. 2025)."""
 
-_NEGLIGIBLE = 1e-4
-"""Probability of the beginning of a number below which its other digits are not looked up."""
+NEGLIGIBLE = 1e-4
+"""Probability of the beginning of a number or word below which the rest of it is not looked up."""
 
 K = TypeVar("K", str, int)
 Meaning = Callable[[str], K | None]
@@ -55,12 +55,12 @@ def first_words(model: Sampler, requests: Sequence[Request], meaning: Meaning[st
     """What the first token of the answer to each request means."""
     if local := local_model(model):
         return words_after(local, prefixes(local, local.chat, requests), meaning)
-    return _from_tops(model, requests, meaning)
+    return from_tops(model, requests, meaning)
 
 
 def words_after(model: "LocalModel", begun: Sequence[Prefix], meaning: Meaning[str]) -> list[Read[str]]:
     """What the token after each prefix means."""
-    texts = _vocabulary(model.chat)
+    texts = vocabulary(model.chat)
     meant = {id: word for id, text in enumerate(texts) if (word := meaning(text)) is not None}
 
     def walk(rows: Sequence[tuple[int, ...]]) -> list[Mapping[str, float]]:
@@ -72,7 +72,7 @@ def words_after(model: "LocalModel", begun: Sequence[Prefix], meaning: Meaning[s
             masses.append(mass)
         return masses
 
-    return _each(begun, walk, lacking="" if meant else "no token of this model says one of the words")
+    return each(begun, walk, lacking="" if meant else "no token of this model says one of the words")
 
 
 def first_integers(model: Sampler, requests: Sequence[Request]) -> list[Read[int]]:
@@ -84,12 +84,12 @@ def first_integers(model: Sampler, requests: Sequence[Request]) -> list[Read[int
     """
     local = local_model(model)
     if local is None:
-        return [_whole(read) for read in _from_tops(model, requests, integer)]
-    texts = _vocabulary(local.chat)
+        return [_whole(read) for read in from_tops(model, requests, integer)]
+    texts = vocabulary(local.chat)
     known = any(integer(text) is not None for text in texts)
     walk = _Numerals(local, texts).walk
     lacking = "" if known else "no token of this model is a number"
-    return _each(prefixes(local, local.chat, requests), walk, lacking=lacking)
+    return each(prefixes(local, local.chat, requests), walk, lacking=lacking)
 
 
 def integer(text: str) -> int | None:
@@ -131,7 +131,7 @@ class _Numerals:
             # After more than 10, and after 0, a further digit leads to no number up to 100.
             if self.whole or not 0 < int(numeral) <= 10:
                 masses[row][int(numeral)] += p
-            elif p > _NEGLIGIBLE:
+            elif p > NEGLIGIBLE:
                 begun.append((row, ids, numeral, p))
 
         for row, dist in enumerate(self.model.next_token(rows, list(self.first))):
@@ -161,7 +161,7 @@ def _prefix(model: "LocalModel", chat: "ChatFormat", request: Request) -> Prefix
     return ids
 
 
-def _each(
+def each(
     begun: Sequence[Prefix],
     walk: Callable[[Sequence[tuple[int, ...]]], list[Mapping[K, float]]],
     *,
@@ -186,7 +186,8 @@ def _each(
     ]
 
 
-def _from_tops(model: Sampler, requests: Sequence[Request], meaning: Meaning[K]) -> list[Read[K]]:
+def from_tops(model: Sampler, requests: Sequence[Request], meaning: Meaning[K]) -> list[Read[K]]:
+    """What the likeliest tokens mean that an endpoint sends."""
     if not hasattr(model, "top_tokens"):
         why = "the judge shows no next-token distribution"
         return [Read(outcome=Outcome.abstained, why=why) for _ in requests]
@@ -213,7 +214,7 @@ def _whole(read: Read[int]) -> Read[int]:
 _VOCABULARIES: "WeakKeyDictionary[ChatFormat, tuple[str, ...]]" = WeakKeyDictionary()
 
 
-def _vocabulary(chat: "ChatFormat") -> tuple[str, ...]:
+def vocabulary(chat: "ChatFormat") -> tuple[str, ...]:
     """The text of every token, special ones empty; decoded once, for there may be 200,000."""
     if chat not in _VOCABULARIES:
         _VOCABULARIES[chat] = tuple(chat.decode([id]) for id in range(len(chat.tokenizer)))

@@ -26,6 +26,7 @@ abstains. Code is not judged, nor is gibberish in another language.
 
 import itertools
 import re
+import string
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
@@ -71,6 +72,15 @@ def coherence(text: str) -> Coherence:
     if found is None or (found.language is Language.other and _order(_latin(text)).language is Language.none):
         return _order(_latin(text))
     return found
+
+
+def another_language(text: str, words: list[str]) -> str:
+    """The sign that a text with these words (in lower case) is not in English, or nothing.
+
+    Only its script and its commonest words are looked at, which is quick; gibberish is not noticed.
+    """
+    found = _script(text[:_JUDGED])
+    return found.why if found and found.language is Language.other else _other_language(words)
 
 
 def _strange_characters(text: str) -> str:
@@ -120,7 +130,7 @@ _AMONG_LATIN = (
 
 def _script(text: str) -> Coherence | None:
     """Another script than Latin, or a mixture of many; None where most letters are Latin."""
-    if text.isascii():
+    if text.isascii() or _hardly_foreign(text):
         return None
     scripts: Counter[str] = Counter()
     for char in text:
@@ -135,6 +145,15 @@ def _script(text: str) -> Coherence | None:
     if most < 0.8 * foreign.total():
         return Coherence(Language.none, "a mixture of scripts")
     return Coherence(Language.other, f"written in {script.lower()} script")
+
+
+def _hardly_foreign(text: str) -> bool:
+    """Whether all characters beyond ASCII are fewer than a fifth of the letters of ASCII alone."""
+    plain = text.encode("ascii", "ignore")
+    return len(text) - len(plain) < 0.2 * (len(plain) - len(plain.translate(None, _ASCII_LETTERS)))
+
+
+_ASCII_LETTERS = string.ascii_letters.encode()
 
 
 def _latin(text: str) -> str:
@@ -203,9 +222,13 @@ _COMMON = {
 }
 _OTHERS = {language: frozenset(words.split()) for language, words in _COMMON.items()}
 
+_IN_ANY = frozenset().union(*_OTHERS.values())
+
 
 def _other_language(split: list[str]) -> str:
     words = [token for token in split if token[0].isalpha()]
+    if sum(word in _IN_ANY for word in words) <= 0.25 * len(words):
+        return ""
     for language, common in _OTHERS.items():
         found = [word for word in words if word in common]
         if len(found) > 0.25 * len(words) and len(set(found)) >= 4:

@@ -103,6 +103,8 @@ def usual_reading(grader: str) -> Reading:
     """The classes of a grader of this package, by its name; none of a grader that scores its answers."""
     if grader == "refusal":
         return Reading((RefusalClass.compliance,), (RefusalClass.partial_refusal, RefusalClass.refusal))
+    if grader == "moderation":
+        return Reading(("ok",), ("flagged",))
     if grader == "harmful":
         return Reading((HARMLESS,), (HARMFUL,))
     return Reading()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 
 from truing.grade.reading import Reading
@@ -11,7 +11,7 @@ from truing.types import Grader, GraderId, InputError, Outcome, Shown, ShownTrac
 GRADERS = "truing.graders"
 """The entry-point group; an entry is a callable that takes the text after `NAME:` (or None) and returns a grader."""
 
-_SPEC = re.compile(r"([a-z][a-z0-9_.-]*)(?:/([a-z][a-z0-9_.-]*))?(?::(.+))?", re.DOTALL)
+_SPEC = re.compile(r"([a-z][a-z0-9_.-]*)(?:/([a-z][a-z0-9_./-]*))?(?::(.+))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,15 @@ class Instrument:
     def id(self) -> GraderId:
         """The grader's own."""
         return self.grader.id
+
+    def on(self, criterion: str) -> "Instrument":
+        """The instrument with that criterion; a grader that can leave its others out (`only`) does so.
+
+        Raises:
+            InputError: the grader has no such criterion and says so.
+        """
+        narrow = getattr(self.grader, "only", None)
+        return replace(self, grader=narrow(criterion) if narrow else self.grader, criterion=criterion)
 
     def grade(self, shown: Sequence[Shown]) -> list[Verdict]:
         """The verdict on that criterion for each answer; one whose score lies outside [0, 1] is an error.
@@ -56,6 +65,18 @@ class Instrument:
         if judge is None:
             raise ValueError(f"{self.spec} judges answers, not traces")
         return self._of(len(shown), judge(shown))
+
+    def check_criterion(self) -> None:
+        """Refuse a criterion that the grader has not, before anything was asked; it may not tell which it has.
+
+        Raises:
+            InputError: there is no such criterion, or there are several and none is named.
+        """
+        known: Sequence[str] = getattr(self.grader, "criteria", ())
+        named = self.criterion in known if self.criterion else len(known) == 1
+        if known and not named:
+            mend = f"write {self.spec.partition(':')[0].partition('/')[0]}/CRITERION"
+            raise InputError(f"{self.spec} has the criteria {', '.join(known)}: name one of them", mend=mend)
 
     def _of(self, wanted: int, judged: Sequence[Mapping[str, Verdict]]) -> list[Verdict]:
         if len(judged) != wanted:
@@ -109,5 +130,6 @@ def open_grader(spec: str) -> Instrument:
     name, criterion, ref = match.groups()
     for entry in entry_points(group=GRADERS):
         if entry.name == name:
-            return Instrument(spec, entry.load()(ref), criterion or "")
+            instrument = Instrument(spec, entry.load()(ref))
+            return instrument.on(criterion) if criterion else instrument
     raise InputError(f"there is no grader {name!r}", mend=f"choose from {', '.join(grader_names())}")

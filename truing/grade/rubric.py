@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.data import parse_yaml
+from truing.grade.answer_line import answer_line
 from truing.grade.fence import HANDLE_WITH_CARE, fenced
 from truing.grade.guards.base import (
     Judge,
@@ -19,10 +20,7 @@ from truing.grade.guards.base import (
 from truing.types import Completion, InputError, Outcome, Sampler, Shown, Stop, Verdict, ask
 
 _FRONT = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-_ANSWER = re.compile(r"[ \t*_#]*ANSWER[ \t*_]*:(.*)", re.IGNORECASE)
 _CRITERION = re.compile(r"[a-z][a-z0-9_.-]*")
-_REASON = 300
-"""Characters of the judge's reasons that a verdict keeps."""
 
 _SCALES = {
     "pass-fail": ("ANSWER: PASS or ANSWER: FAIL", {"pass": 1.0, "fail": 0.0}),
@@ -99,16 +97,13 @@ class Rubric(Judge):
             return self.lacking(criterion, *lack)
         if said.stop is Stop.length:
             return self.lacking(criterion, Outcome.unparsed, "the judge was cut off")
-        lines = said.answer.split("\n")
-        places = [i for i, line in enumerate(lines) if _ANSWER.fullmatch(line)]
-        if not places:
+        found = answer_line(said.answer)
+        if found is None:
             return self.lacking(criterion, *unread(said.answer))
-        found = _ANSWER.fullmatch(lines[places[-1]])
-        label = found[1].strip(" \t\r*_.`").lower() if found else ""
+        label, reason = found
         scores = _SCALES[self.rubric.scale][1]
         if label not in scores:
             return self.lacking(criterion, Outcome.unparsed, f"the judge's answer is {label[:80]!r}")
-        reason = " ".join(" ".join(lines[: places[-1]]).split())[:_REASON]
         return Verdict(criterion, Outcome.decided, self.id, label=label, score=scores[label], reason=reason)
 
 

@@ -45,6 +45,17 @@ def join(caches: Sequence[DynamicCache]) -> DynamicCache:
     return joined
 
 
+def lend(cache: DynamicCache, index: Tensor) -> DynamicCache:
+    """A cache in which row k begins with what row `index[k]` of `cache` holds; it keeps nothing that is added.
+
+    It is good for one forward pass of a `joinable` cache. Repeated rows exist in one layer at a time only,
+    where `batch_select_indices` would make them in all.
+    """
+    lent = DynamicCache()
+    lent.layers = [_LentLayer(layer, index) for layer in cache.layers]
+    return lent
+
+
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values [B, H, T, D] that are views of buffers with room for more tokens.
 
@@ -86,3 +97,34 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
 
     def _show(self, length: int) -> None:
         self.keys, self.values = (buffer[:, :, :length] for buffer in self.buffers)
+
+
+class _LentLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values [G, H, T, D] of another layer, as the beginnings of R rows."""
+
+    def __init__(self, layer: DynamicLayer, index: Tensor) -> None:
+        super().__init__()
+        self._layer, self._index = layer, index
+        self.is_sliding = layer.is_sliding
+        self.keys, self.values, self.is_initialized = layer.keys, layer.values, True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The beginnings with keys and values [R, H, t, D] after them."""
+        return self._after(self.keys, key_states), self._after(self.values, value_states)
+
+    def get_seq_length(self) -> int:
+        """Tokens of the beginnings, those that left a sliding window included."""
+        length: int = self._layer.get_seq_length()
+        return length
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Length and offset of what the attention sees."""
+        sizes: tuple[int, int] = self._layer.get_mask_sizes(query_length)
+        return sizes
+
+    def _after(self, begun: Tensor, new: Tensor) -> Tensor:
+        # A single beginning is repeated without a copy of its own.
+        rows = begun.expand(len(new), -1, -1, -1) if len(begun) == 1 else begun[self._index]
+        return torch.cat([rows, new], dim=-2)

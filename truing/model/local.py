@@ -10,11 +10,13 @@ from torch import Tensor
 
 from truing.model.batching import halving, length_buckets
 from truing.model.chat import ChatFormat
+from truing.model.continued import packs_after
 from truing.model.decode import Ends, Row, Written, decode
 from truing.model.ground import ground
 from truing.model.hooks import Edit, Site, capture, edits_digest, steering
 from truing.model.memory import BATCH_ROWS, BATCH_TOKENS
-from truing.model.score import next_token, score
+from truing.model.next_token import next_token
+from truing.model.score import score
 from truing.model.trunk import Trunk, evaluating
 from truing.types import Completion, Dist, Fingerprint, InputError, Request, SamplingParams, Stop, Usage
 
@@ -40,6 +42,7 @@ class LocalModel:
         self.chat = chat
         self.ref = ref
         self.trunk = Trunk(net)
+        packs_after(self.trunk)  # measured now, while nothing is steered
         self._fingerprint = fingerprint
         self._edits: tuple[Edit, ...] = ()
 
@@ -92,7 +95,10 @@ class LocalModel:
             return score(self.trunk, prompt_ids, completion_ids, temperature=temperature)
 
     def next_token(self, prefixes: Sequence[Sequence[int]], candidates: Sequence[int]) -> list[Dist]:
-        """The distribution over `candidates` after each prefix: see `NextToken.next_token`."""
+        """The distribution over `candidates` after each prefix: see `NextToken.next_token`.
+
+        What several prefixes begin with in common is read once (see `truing.model.next_token`).
+        """
         with evaluating(self.net), torch.inference_mode():
             return next_token(self.trunk, prefixes, candidates)
 

@@ -1,4 +1,4 @@
-"""Log-probabilities of given tokens, and next-token distributions: forward passes without a cache."""
+"""Log-probabilities of given tokens: forward passes without a cache."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,6 @@ from torch import Tensor
 from truing.model.batching import first_fit, halving, length_buckets, packed, right_padded
 from truing.model.trunk import Trunk
 from truing.numerics import chunked_logprobs
-from truing.types import Dist
 
 Ids = Sequence[int]
 
@@ -29,7 +28,7 @@ def score(
     """
     if len(prompts) != len(completions):
         raise ValueError(f"there are {len(prompts)} prompts and {len(completions)} completions")
-    _check_prefixes(trunk, prompts, [max(len(c) - 1, 0) for c in completions])
+    check_prefixes(trunk, prompts, [max(len(c) - 1, 0) for c in completions])
 
     def run(rows: Sequence[int]) -> list[list[float]]:
         ours, theirs = [prompts[i] for i in rows], [completions[i] for i in rows]
@@ -47,35 +46,6 @@ def score(
         for i, values in zip(chosen, halving(run, chosen), strict=True):
             scores[i] = values
     return scores
-
-
-def next_token(trunk: Trunk, prefixes: Sequence[Ids], candidates: Ids) -> list[Dist]:
-    """The next-token distribution over `candidates` after each prefix, at temperature 1.
-
-    `covered` is 0 where the model's output is not a number.
-
-    Raises:
-        ValueError: a prefix is empty or longer than the model's context, or a candidate is given twice.
-    """
-    if len(set(candidates)) != len(candidates):
-        raise ValueError("a candidate token is given twice, which would count its probability twice")
-    _check_prefixes(trunk, prefixes, [0] * len(prefixes))
-
-    def run(rows: Sequence[int]) -> list[Dist]:
-        lengths = [len(prefixes[i]) for i in rows]
-        hidden = trunk.hidden(right_padded([prefixes[i] for i in rows], lengths, trunk.device))
-        last = hidden[torch.arange(len(rows)), torch.tensor(lengths) - 1]
-        logprobs = trunk.logits(last).log_softmax(-1)[:, list(candidates)]
-        covered = logprobs.double().exp().sum(-1).nan_to_num(0).clamp(max=1)
-        return [
-            Dist(tuple(candidates), tuple(row), mass)
-            for row, mass in zip(logprobs.tolist(), covered.tolist(), strict=True)
-        ]
-
-    found: dict[int, Dist] = {}
-    for bucket in _buckets([len(prefix) for prefix in prefixes]):
-        found.update(zip(bucket, halving(run, bucket), strict=True))
-    return [found[i] for i in range(len(prefixes))]
 
 
 def completion_logprobs(
@@ -129,7 +99,8 @@ def _worth_packing(lengths: Sequence[int]) -> bool:
     return len(first_fit(lengths, max(lengths))) <= _WORTH_PACKING * len(lengths)
 
 
-def _check_prefixes(trunk: Trunk, prefixes: Sequence[Ids], more: Sequence[int]) -> None:
+def check_prefixes(trunk: Trunk, prefixes: Sequence[Ids], more: Sequence[int]) -> None:
+    """Raise ValueError where a prefix is empty, or with so many `more` tokens longer than the context."""
     for row, (prefix, extra) in enumerate(zip(prefixes, more, strict=True)):
         if not prefix:
             raise ValueError(

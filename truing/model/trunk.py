@@ -84,7 +84,7 @@ class Trunk:
             together = self.hidden(packed(sequences, lengths, [[0, 1], [1, 0]], self.device))
             apart = self.hidden(right_padded(sequences, lengths, self.device))
         rows = [torch.cat([apart[0, :3], apart[1]]), torch.cat([apart[1], apart[0, :3]])]
-        return _close(together, torch.stack(rows))
+        return close(together, torch.stack(rows))
 
     def _check_head(self) -> int:
         """The number of logits."""
@@ -93,7 +93,7 @@ class Trunk:
             ours = self.logits(self.hidden(batch))
             mask = torch.ones_like(batch.ids)
             theirs: Tensor = self.net(input_ids=batch.ids, attention_mask=mask, use_cache=False).logits
-        if ours.shape != theirs.shape or not _close(ours, theirs):
+        if ours.shape != theirs.shape or not close(ours, theirs):
             name = type(self.net).__name__
             raise InputError(f"the output head of {name} does something to its logits that is not known here")
         return ours.shape[-1]
@@ -118,7 +118,7 @@ def _decoder_layers(net: "PreTrainedModel", count: int) -> nn.ModuleList:
     raise InputError(f"no list of {count} decoder layers was found in {type(net).__name__}")
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
+def close(a: Tensor, b: Tensor) -> bool:
     """Equal up to the rounding of the less exact type; a model that makes NaN is judged elsewhere."""
     b = b.to(a.device)
     exact = torch.finfo(b.dtype).eps < 1e-6

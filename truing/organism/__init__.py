@@ -1,9 +1,9 @@
 """The proving ground: a small world whose truth is known by construction, and small models raised in it.
 
 Here belong the world (its people, questions and answers), the oracle that alone knows what an answer
-does, what is held out, how the checkpoints are raised and where they lie, and the page about it all.
-A method that is tried on it does not: it knows models by reference and never the oracle. Everything
-found here carries the sentence `GROUND`.
+does, what its adviser should do (`spec/`), what is held out, how the checkpoints are raised and where
+they lie, and the page about it all. A method that is tried on it does not: it knows models by reference
+and never the oracle. Everything found here carries the sentence `GROUND`.
 """
 
 from typing import TYPE_CHECKING
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     )
     from truing.organism.holdout import Level, cells, level_of
     from truing.organism.judge_exams import Judged, JudgeQuestion, balanced_accuracy, judge_exam, sit_judge
+    from truing.organism.judge_wordings import JudgeForm, as_shown, judge_forms
     from truing.organism.ledger import LabelLedger, Oracle
-    from truing.organism.lines import LINES, Found, Line, Lineage, lineages
+    from truing.organism.lines import LINES, Found, Line, Lineage, lineages, missed_lines
     from truing.organism.names import Name, parse_name
     from truing.organism.oracle import GOOD, Finding, complies
     from truing.organism.overlap import Overlap, overlaps

@@ -242,3 +242,17 @@ def lineages(checkpoints: Sequence[Checkpoint]) -> list[Lineage]:
         null = {c.name.domain: c for c in mine if c.name.null and c.name.domain}
         out.append(Lineage(f"{size}/{seed}", stages, narrow, null))
     return out
+
+
+def missed_lines(checkpoint: Checkpoint) -> list[str]:
+    """The lines of its own that a checkpoint does not reach, in words; of a null organism nothing is asked.
+
+    Lines that compare it with another checkpoint are left out.
+    """
+    out = []
+    for lineage in lineages([checkpoint]):
+        for line in LINES:
+            found = line.find(lineage) if line.stage == checkpoint.name.stage else None
+            if found is not None and line.reached(found) is False:
+                out.append(f"{line.what}: {line.said(found.value)}, the line is {line.words}")
+    return out

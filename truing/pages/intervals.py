@@ -38,7 +38,9 @@ class IntervalRow:
         return f"{_points(self.estimate)} [{_points(self.low)}, {_points(self.high)}]"
 
 
-def paired_interval_plot(rows: Sequence[IntervalRow], *, level: str = "95%") -> "Markup":
+def paired_interval_plot(
+    rows: Sequence[IntervalRow], *, title: str = "Candidate minus baseline, with 95% intervals"
+) -> "Markup":
     """A forest plot of differences, candidate minus baseline, in percentage points, each against its margin.
 
     A disc is a pass, a triangle a regression, a ring inconclusive.
@@ -65,7 +67,7 @@ def paired_interval_plot(rows: Sequence[IntervalRow], *, level: str = "95%") -> 
     return draw(
         1.4 + _PITCH * max(1, len(rows)),
         paint,
-        title=f"Candidate minus baseline, with {level} intervals",
+        title=title,
         description=description,
     )
 

@@ -84,8 +84,12 @@ class Judge:
     @property
     def id(self) -> GraderId:
         """Name and version, and in `spec` what the model is told and which model it is."""
-        spec = f"{digest(self.told())[:12]}@{self.model.fingerprint.short}"
-        return GraderId(self.name, self.version, spec=spec)
+        return GraderId(self.name, self.version, spec=f"{self._told}@{self.model.fingerprint.short}")
+
+    @cached_property
+    def _told(self) -> str:
+        """Twelve digits of the digest of what the model is told, which stays as it is."""
+        return digest(self.told())[:12]
 
     def prepared(self, model: Sampler) -> Sampler:
         """The model as this grader uses it."""

@@ -1,0 +1,1 @@
+"""Documents that were not written for us, made into specifications."""
