@@ -3,14 +3,14 @@
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from truing.model import scalar_head, unwrapped
-from truing.numerics import Divisor, ranking_loss
+from truing.numerics import ranking_loss
 from truing.train.compared import ComparedRows
 from truing.train.engine import ExtraLoss, ForwardContext, Job, Trained, run
 from truing.train.optimizer import OptimizerConfig, check_above_zero
@@ -32,7 +32,7 @@ class RewardConfig(OptimizerConfig):
 
     prompts_per_step: int = 64
     """Prompts per optimiser step, about: the steps of the training are as equal as can be."""
-    divide_by: Divisor = "kept"
+    divide_by: Literal["kept", "all"] = "kept"
     """What a prompt's loss is a mean over: its `kept` pairs, or `all` of them, ties counted."""
 
     def __post_init__(self) -> None:
