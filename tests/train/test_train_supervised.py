@@ -12,7 +12,7 @@ from train.rows import Row, random_row, random_rows
 
 from truing.model import load_local
 from truing.train import SupervisedConfig, TokenRows, Trained, supervised
-from truing.train import engine as subject
+from truing.train import parts as subject
 from truing.types import InputError
 
 LENGTHS = (3, 21, 12, 12, 5, 40, 12)
