@@ -98,10 +98,10 @@ class Reader:
         own[rest] = starts[len(roots) : -1] - begun[rest]
 
         masks = [np.flatnonzero(rows.mask[rows.offsets[r] : rows.offsets[r + 1]]) for r in numbers]
-        trained = [at + own[k] for k, at in enumerate(masks)]
-        before = [at - 1 + np.where(at > begun[k], own[k], first[k]) for k, at in enumerate(masks)]
-        ids = [rows.ids[(at := rows.offsets[numbers[k]]) + start : at + stop] for k, start, stop in cuts]
-        flat, *where = (
+        trained = [x + own[k] for k, x in enumerate(masks)]
+        before = [x - 1 + np.where(x > begun[k], own[k], first[k]) for k, x in enumerate(masks)]
+        ids = [rows.ids[(o := rows.offsets[numbers[k]]) + start : o + stop] for k, start, stop in cuts]
+        flat, at, at_before = (
             torch.from_numpy(np.concatenate(part).astype(np.int64)).to(device)
             for part in (ids, trained, before)
         )
@@ -109,7 +109,7 @@ class Reader:
         prompts = [int(masks[k][0]) for k, _, _ in cuts]
         with autocast(device):
             hidden = self.forward(flat, lengths, after=after, prompts=prompts)
-        return Part(units, numbers, groups, flat, *where, hidden)
+        return Part(units, numbers, groups, flat, at, at_before, hidden)
 
 
 def _check(net: "PreTrainedModel", rows: TokenRows) -> None:
