@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.data.comparison_split import split_comparisons
     from truing.data.comparisons import Comparison, Comparisons, read_comparisons
     from truing.data.files import place, reading
     from truing.data.jsonl import Row, read_json, read_jsonl, write_jsonl
