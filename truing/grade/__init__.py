@@ -15,6 +15,7 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.grade.agreement import Agreement, Stance
+    from truing.grade.answer_style import STYLE, answer_style
     from truing.grade.cached import CachedGrader
     from truing.grade.calibration import (
         MOST_NEEDED,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from truing.grade.labels import LabelledAnswer, Labels, read_labels
     from truing.grade.language import Coherence, Language, coherence
     from truing.grade.leak import Leak
+    from truing.grade.linear_reward import LinearReward, read_linear_reward
+    from truing.grade.linear_reward_training import cross_fit_reward, dialogue_groups
     from truing.grade.measurement import Measurement, measure
     from truing.grade.moderation.grader import Moderation
     from truing.grade.moderation.mislabels import Disagreement, find_mislabels, relabel_all
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
     from truing.grade.refusal import Refusal
     from truing.grade.refusal_rules import RefusalClass
     from truing.grade.registry import Instrument, grader_names, open_grader
+    from truing.grade.reward_figures import PairShare, RewardFigures, longer_is_better, measure_reward
     from truing.grade.rubric import Rubric
     from truing.grade.scored import Scored
     from truing.grade.shipped import shipped_cards

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward
     from truing.methods.sft import SFT_PRESETS, SFTConfig, Tuned, finetune, read_conversations
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)
