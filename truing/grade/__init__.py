@@ -15,7 +15,6 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.grade.agreement import Agreement, Stance
-    from truing.grade.answer_style import STYLE, answer_style
     from truing.grade.cached import CachedGrader
     from truing.grade.calibration import (
         MOST_NEEDED,
@@ -74,6 +73,7 @@ if TYPE_CHECKING:
     from truing.grade.rubric import Rubric
     from truing.grade.scored import Scored
     from truing.grade.shipped import shipped_cards
+    from truing.grade.style import STYLE, answer_style
     from truing.grade.text import parse_text
     from truing.grade.yesno import YesNo
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
 from truing.data import reading
-from truing.grade.answer_style import STYLE, answer_style, said
 from truing.grade.moderation.features import HALF, counts, weighed, words
+from truing.grade.style import STYLE, answer_style, said
 from truing.run import replace_file
 from truing.types import InputError, Message
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from truing.data import Comparison
-from truing.grade.answer_style import said
+from truing.grade.style import said
 from truing.numerics import Reliability, paired_bootstrap, reliability, spearman
 from truing.types import Record, digest
 
