@@ -54,6 +54,16 @@ class RewardFigures(Record):
     unscored: int
     """Comparisons left out because an answer could not be scored."""
 
+    @property
+    def sentence(self) -> str:
+        """The accuracy beside that of length, in words."""
+        own, length, over = self.accuracy, self.length, self.over_length
+        return (
+            f"right on {own.value:.1%} [{own.low:.1%}, {own.high:.1%}] of {own.pairs:,} held-out pairs, where "
+            f"'{length.name}' is right on {length.value:.1%}: {100 * over.value:+.1f} points "
+            f"[{100 * over.low:+.1f}, {100 * over.high:+.1f}]"
+        )
+
 
 def longer_is_better(rows: Sequence[Comparison]) -> bool:
     """Whether the longer answer is the better one more often than the shorter one."""

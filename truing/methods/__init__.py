@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.methods.dpo import DPOFigures, DPOTuned, DPOTuningConfig, tune_by_dpo
     from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward
-    from truing.methods.sft import SFT_PRESETS, SFTConfig, Tuned, finetune, read_conversations
+    from truing.methods.reward_model import (
+        REWARD_PRESETS,
+        RewardModelConfig,
+        RewardModelTrained,
+        train_reward_model,
+    )
+    from truing.methods.sft import SFT_PRESETS, SFTConfig, Tuned, Validation, finetune, read_conversations
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -6,7 +6,6 @@ Every comparison is held out once: the figures are those of rewards that were fi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from truing.data import Comparison, Comparisons
 from truing.grade import (
@@ -17,12 +16,12 @@ from truing.grade import (
     longer_is_better,
     measure_reward,
 )
+from truing.methods.comparing import By, added
 from truing.methods.saving import new_folder, refuse_taken
 from truing.run import Card
 from truing.types import InputError, Message
 
 LEAKED = "the prompt leaks from another fold"
-By = Literal["prompt", "customer", "labeler"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def train_linear_reward(
         ground="held-out comparisons of the file it was fitted to; no other texts",
         method=f"logistic regression on differences of pairs, {config.folds} folds by {config.by}, seed {config.seed}",
         data=f"{len(rows):,} comparisons from {data}",
-        reward=_told(figures),
+        reward=figures.sentence,
         license="as the data's",
         failures=(
             "it does not know what is true",
@@ -111,7 +110,7 @@ def train_linear_reward(
     with new_folder(out, card) as unfinished:
         reward.save(unfinished)
     pays = dict(zip(STYLE, reward.style_weights.tolist(), strict=True))
-    return LinearRewardTrained(out, figures, {**comparisons.skipped, **leaked}, pays)
+    return LinearRewardTrained(out, figures, added(comparisons.skipped, leaked), pays)
 
 
 def _named(row: Comparison, by: By) -> str:
@@ -119,11 +118,3 @@ def _named(row: Comparison, by: By) -> str:
     if not name:
         raise InputError(f"the comparison {row.id} does not say its {by}", mend="split by prompt")
     return name
-
-
-def _told(figures: RewardFigures) -> str:
-    own, length = figures.accuracy, figures.length
-    return (
-        f"right on {own.value:.1%} [{own.low:.1%}, {own.high:.1%}] of {own.pairs:,} held-out pairs, "
-        f"where '{length.name}' is right on {length.value:.1%}"
-    )
