@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
-    from truing.methods.dpo import DPOFigures, DPOTuned, DPOTuningConfig, tune_by_dpo
+    from truing.methods.dpo import DPOFigures, DPOTuned, DPOTuningConfig, Shift, tune_by_dpo
     from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward
     from truing.methods.reward_model import (
         REWARD_PRESETS,

@@ -62,7 +62,7 @@ class DPOTuningConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Mean(Record):
+class Shift(Record):
     """A mean over held-out pairs with its 95 % interval over prompts; None for a single prompt."""
 
     value: float
@@ -76,11 +76,11 @@ class DPOFigures(Record):
 
     rewards: RewardFigures
     """Its implicit rewards as those of a reward model."""
-    margin: Mean
+    margin: Shift
     """Reward of the better answer minus that of the worse one."""
-    better_shift: Mean
+    better_shift: Shift
     """How far the log-probability of better answers moved, in nats per answer."""
-    worse_shift: Mean
+    worse_shift: Shift
     """The same of worse answers."""
     per_token: float
     """How far the log-probability of all these answers moved, in nats per token."""
@@ -107,6 +107,8 @@ class DPOTuned:
     """Comparisons that were trained on."""
     skipped: Mapping[str, int]
     """Why comparisons were left out -> how many."""
+    ground: str
+    """What this can claim."""
 
 
 def tune_by_dpo(
@@ -185,7 +187,7 @@ def tune_by_dpo(
     with new_folder(out, card) as unfinished:
         save_policy(model, adapter, ref, unfinished)
     skipped = added(comparisons.skipped, train.skipped, held_out.skipped, seen.skipped, unseen.skipped)
-    return DPOTuned(out, trained, figures, len(seen.rows), skipped)
+    return DPOTuned(out, trained, figures, len(seen.rows), skipped, ground)
 
 
 def _measured(
@@ -204,19 +206,19 @@ def _measured(
     of = [n for n, _, _ in pairs]
     return DPOFigures(
         rewards=measure_reward(rendered.rows, rewards, longer=longer, key=config.seed),
-        margin=_mean(config.beta * (better - worse), of),
-        better_shift=_mean(better, of),
-        worse_shift=_mean(worse, of),
+        margin=_shift(config.beta * (better - worse), of),
+        better_shift=_shift(better, of),
+        worse_shift=_shift(worse, of),
         per_token=float(moved.sum() / laid.rows.trained.sum()),
     )
 
 
-def _mean(values: NDArray[np.float64], of: list[int]) -> Mean:
+def _shift(values: NDArray[np.float64], of: list[int]) -> Shift:
     value, groups = float(values.mean()), len(set(of))
     if groups < 2:
-        return Mean(value, None, None)
+        return Shift(value, None, None)
     ends = student_interval(value, standard_error(values, clusters=of), groups - 1)
-    return Mean(value, ends.low, ends.high)
+    return Shift(value, ends.low, ends.high)
 
 
 def _how(config: DPOTuningConfig, trained: "Trained", prompts: int) -> str:

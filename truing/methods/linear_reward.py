@@ -52,10 +52,14 @@ class LinearRewardTrained:
 
     folder: Path
     figures: RewardFigures
+    comparisons: int
+    """How many it was fitted to."""
     skipped: Mapping[str, int]
     """Why comparisons are not in the figures -> how many."""
     pays: Mapping[str, float]
     """The reward of one standard deviation more, for each number of style."""
+    ground: str
+    """What this can claim."""
 
 
 def train_linear_reward(
@@ -92,11 +96,12 @@ def train_linear_reward(
         mean = reward.score([(shown[:-1], shown[-1:]) for shown in demonstrations]).mean()
         reward = replace(reward, bias=reward.bias - float(mean))
     leaked = {LEAKED: figures.unscored} if figures.unscored else {}
+    ground = "held-out comparisons of the file it was fitted to; no other texts"
     card = Card(
         name=out.name,
         base_model="none",
         summary="A linear reward: words, pairs and parts of words, hashed, and how an answer is made.",
-        ground="held-out comparisons of the file it was fitted to; no other texts",
+        ground=ground,
         method=f"logistic regression on differences of pairs, {config.folds} folds by {config.by}, seed {config.seed}",
         data=f"{len(rows):,} comparisons from {data}",
         reward=figures.sentence,
@@ -110,7 +115,8 @@ def train_linear_reward(
     with new_folder(out, card) as unfinished:
         reward.save(unfinished)
     pays = dict(zip(STYLE, reward.style_weights.tolist(), strict=True))
-    return LinearRewardTrained(out, figures, added(comparisons.skipped, leaked), pays)
+    skipped = added(comparisons.skipped, leaked)
+    return LinearRewardTrained(out, figures, len(rows), skipped, pays, ground)
 
 
 def _named(row: Comparison, by: By) -> str:

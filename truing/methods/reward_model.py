@@ -14,7 +14,7 @@ from truing.grade import RewardFigures, longer_is_better, measure_reward
 from truing.methods.adapters import lora
 from truing.methods.comparing import By, added, render_comparisons
 from truing.methods.saving import new_folder, refuse_taken
-from truing.model import ScalarModel, context_length
+from truing.model import ScalarModel
 from truing.run import Card
 from truing.types import InputError, Message
 
@@ -77,6 +77,8 @@ class RewardModelTrained:
     """Why comparisons and demonstrations were left out -> how many."""
     bias: float
     """What is added to the head's number so that the mean of the demonstrations is 0."""
+    ground: str
+    """What this can claim."""
 
 
 def train_reward_model(
@@ -106,6 +108,7 @@ def train_reward_model(
         InputError: the model cannot be loaded or is an adapter, the split leaves a side empty, nothing fits
             into the context, or `out` holds something.
     """
+    from truing.model import context_length
     from truing.train import RewardConfig, reward_modelling
 
     refuse_taken(out)
@@ -155,7 +158,7 @@ def train_reward_model(
     with new_folder(out, card) as unfinished:
         model.save(unfinished)
     skipped = added(comparisons.skipped, train.skipped, held_out.skipped, seen.skipped, unseen.skipped, unfit)
-    return RewardModelTrained(out, trained, figures, len(seen.rows), skipped, model.bias)
+    return RewardModelTrained(out, trained, figures, len(seen.rows), skipped, model.bias, ground)
 
 
 def _rewards(model: ScalarModel, rendered: "RenderedComparisons") -> list[tuple[float, ...]]:
