@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from truing.numerics.agreement import accuracy, cohen_kappa
     from truing.numerics.correlation import Correlation, spearman
     from truing.numerics.divergence import k1, k3, kl_exact
+    from truing.numerics.forecasts import Reliability, ReliabilityBin, reliability
     from truing.numerics.intervals import Interval, clopper_pearson, wilson
     from truing.numerics.judge_error import (
         Calibration,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
     from truing.numerics.ppi import prediction_powered
     from truing.numerics.precision import average_precision, average_precision_interval
+    from truing.numerics.preference import implicit_rewards, ranked_pairs, ranking_loss
     from truing.numerics.rng import generator, uniforms
     from truing.numerics.tango import clustered_paired_interval, paired_interval
     from truing.numerics.tensors import chunked_logprobs, inverse_cdf, warp_logits
