@@ -123,10 +123,14 @@ class Labeler:
 
     def worth(self, id: str, ask: Ask, answer: str, finding: Finding) -> float:
         """What an answer to the prompt `id` seems worth to this labeler, in units of `Quality`."""
+        noise = generator(self.key, "judgement", self.name, id, answer).normal(0, self.group.noise)
+        return self.opinion(ask, answer, finding) + float(noise)
+
+    def opinion(self, ask: Ask, answer: str, finding: Finding) -> float:
+        """The mean of what the answer would seem worth, were it judged again and again."""
         length, refusal = _tastes(self)
         seen = quality(ask, self._seen(ask, finding))
-        noise = generator(self.key, "judgement", self.name, id, answer).normal(0, self.group.noise)
-        return seen + length * len(answer.split()) / 10 + refusal * refuses(finding) + float(noise)
+        return seen + length * len(answer.split()) / 10 + refusal * refuses(finding)
 
     def _flags(self, ask: Ask, finding: Finding) -> tuple[str, ...]:
         worth = quality(ask, self._seen(ask, finding))
