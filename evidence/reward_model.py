@@ -172,8 +172,9 @@ def _lineage(
         arm.variant: {level: found["rewards"][pool.name] for level, pool in pools.items()}
         for arm, found in told.items()
     }
-    for found in told.values():
-        ledger.merge(LabelLedger(found["labels"]))
+    for arm, found in told.items():
+        if arm.variant in ("prompts", "cautious"):  # the others have the labels of the first
+            ledger.merge(LabelLedger(found["labels"]))
     taught = {
         arm.variant: compared(rows[Level.taught], trainers(seed, arm.variant), LabelLedger(), key=seed)
         for arm in told
