@@ -67,7 +67,10 @@ if TYPE_CHECKING:
     from truing.grade.refusal import Refusal
     from truing.grade.refusal_rules import RefusalClass
     from truing.grade.registry import Instrument, grader_names, open_grader
+    from truing.grade.rewards import CombinedReward, RewardFunction, RewardParts, RuleReward
     from truing.grade.rubric import Rubric
+    from truing.grade.rule_features import Features, RuleFeatures, feature_names
+    from truing.grade.rule_weights import RuleWeights, TypeWeights, read_rule_weights, write_rule_weights
     from truing.grade.scored import Scored
     from truing.grade.shipped import shipped_cards
     from truing.grade.text import parse_text
