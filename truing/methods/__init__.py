@@ -1,0 +1,37 @@
+"""One file for each published method, readable from top to bottom: config, data recipe, loss, order of steps.
+
+Here belong the numbers of a method, what it learns from and what comes after what. Loops do not: they
+are in `train`; what a run leaves behind and its pages are made in `recipes`; a method knows no other.
+"""
+
+from typing import TYPE_CHECKING
+
+from truing._door import door
+
+if TYPE_CHECKING:
+    from truing.methods.rbr_comparisons import (
+        RankedAnswers,
+        Reject,
+        SafetyPrompt,
+        Told,
+        Written,
+        telling,
+        write_comparisons,
+    )
+    from truing.methods.rbr_diagnostics import (
+        RBR_ALONE,
+        RM_ALONE,
+        RM_AND_RBR,
+        FeatureContribution,
+        Violations,
+        centred_rewards,
+        feature_contributions,
+        order_errors,
+        order_violations,
+        reward_signals,
+    )
+    from truing.methods.rbr_recipes import Kind, Recipe, Trait, ideal_truths, usual_recipe
+    from truing.methods.rbr_tables import AnswerTable, answer_tables
+    from truing.methods.rule_based_rewards import RBRConfig, RuleFit, TypeFit, fit_rule_weights
+
+__getattr__, __dir__, __all__ = door(__name__, __file__)
