@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
-_CELLS = 2**22  # numbers that a step of many fits holds at a time
+_CELLS = 2**14  # fits times pairs that a step takes at a time: larger products wake all cores, to no use
 
 
 def ranking_hinge(rewards: ArrayLike, pairs: ArrayLike, margins: ArrayLike = 1.0) -> tuple[float, Floats]:
