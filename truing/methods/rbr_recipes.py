@@ -87,9 +87,13 @@ def usual_recipe(rules: RuleSet, response_type: str) -> Recipe:
             (ideal, kind("bad", 2, classes[1:-1], best, 2), kind("disallowed", 3, classes[-1:], nothing)),
         )
     middle = classes[2:-1]
-    kinds = (ideal, kind("partial", 2, classes[1:2], best), kind("bad", 3, middle, best, 2))
+    kinds = (ideal, kind("partial", 2, classes[1:2], best))
+    if not middle:
+        return Recipe(response_type, kinds)
+    kinds += (kind("bad", 3, middle, best, 2),)
     for other in rules.response_types:
-        refusal = {name: ideal_truths(rules, other).get(name, False) for name in best}
+        theirs = ideal_truths(rules, other)
+        refusal = {name: theirs.get(name, False) for name in best}
         if other != response_type and rules.classify(refusal, response_type) in middle:
             return Recipe(response_type, (*kinds, Kind(f"ideal {other}", 3, middle, holds=_true(refusal))))
     return Recipe(response_type, kinds)

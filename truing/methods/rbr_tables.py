@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,8 @@ class AnswerTable:
     @property
     def pairs(self) -> NDArray[np.int64]:
         """(better, worse) [P, 2]: two answers of one ranking that are not tied."""
-        starts = np.flatnonzero(np.diff(self.rows, prepend=-1))
-        found = [self._pairs_of(*ends) for ends in zip(starts, [*starts[1:], len(self.rows)], strict=True)]
+        borders = [*np.flatnonzero(np.diff(self.rows, prepend=-1)), len(self.rows)]
+        found = [self._pairs_of(*ends) for ends in pairwise(borders)]
         return np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
 
     def _pairs_of(self, start: int, end: int) -> NDArray[np.int64]:

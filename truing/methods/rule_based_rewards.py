@@ -50,6 +50,9 @@ class RBRConfig:
     """Share of the prompts that are kept for the order violations. (Published: 5 % of the pairs.)"""
     ignored: tuple[str, ...] = ()
     """Features that are left at a weight of exactly 0."""
+    least_spread: float = 0.0
+    """Ours: features that differ by less between any two answers of a pair keep a weight of exactly 0. AdamW steps by
+    the sign of a slope, so that the published fit (0) gives them weights like any other, of no meaning."""
     resamples: int = 200
     """Fits on resampled prompts, for the intervals of the weights; 0 makes none."""
     seed: int = 0
@@ -126,7 +129,12 @@ def _fit(table: AnswerTable, config: RBRConfig) -> TypeFit:
         problem = f"{table.response_type} has no two answers of different rank to train on"
         raise InputError(problem, mend="give more prompts, or hold out fewer")
     margins = _margins(trained, config)
-    learnt = [f for f, name in enumerate(table.features) if name not in config.ignored]
+    spread = np.abs(trained.phi[pairs[:, 0]] - trained.phi[pairs[:, 1]]).max(axis=0)
+    learnt = [
+        f
+        for f, name in enumerate(table.features)
+        if name not in config.ignored and spread[f] >= config.least_spread
+    ]
 
     def fit(draws: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         found = hinge_weights(
