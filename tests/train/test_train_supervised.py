@@ -12,7 +12,7 @@ from train.rows import Row, random_row, random_rows
 
 from truing.model import load_local
 from truing.train import SupervisedConfig, TokenRows, Trained, supervised
-from truing.train import supervision as subject
+from truing.train import engine as subject
 from truing.types import InputError
 
 LENGTHS = (3, 21, 12, 12, 5, 40, 12)
@@ -84,7 +84,7 @@ def test_a_step_has_the_loss_and_gradient_of_one_padded_batch(
     family: str, micro: int, gradients: list[list[torch.Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of seven lengths, longer than Gemma's window too, in one micro-batch or in several uneven ones."""
-    monkeypatch.setattr(subject, "_MICRO_TOKENS", micro)
+    monkeypatch.setattr(subject, "MICRO_TOKENS", micro)
     sample = [random_row(i, n, trained_from=1 + i % 3) for i, n in enumerate(LENGTHS)]
     oracle = fresh(family)
     wanted = padded_loss(oracle, sample)
@@ -117,8 +117,8 @@ def made_from(config: Any) -> hf.PreTrainedModel:
 
 def packs(net: hf.PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> bool:
     made = []
-    real = subject.Forward
-    monkeypatch.setattr(subject, "Forward", lambda *args: made.append(real(*args)) or made[-1])
+    real = subject.PackedForward
+    monkeypatch.setattr(subject, "PackedForward", lambda *args: made.append(real(*args)) or made[-1])
     train(net, random_rows((9, 12)), ONE_STEP)
     packed: bool = made[0].packs
     return packed

@@ -33,5 +33,6 @@ if TYPE_CHECKING:
     from truing.methods.rbr_recipes import Kind, Recipe, Trait, ideal_truths, usual_recipe
     from truing.methods.rbr_tables import AnswerTable, answer_tables
     from truing.methods.rule_based_rewards import RBRConfig, RuleFit, TypeFit, fit_rule_weights
+    from truing.methods.sft import SFT_PRESETS, SFTConfig, Tuned, finetune, read_conversations
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

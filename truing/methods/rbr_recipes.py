@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 
 from truing.spec import RuleSet
 from truing.types import InputError, Record
@@ -100,18 +100,29 @@ def usual_recipe(rules: RuleSet, response_type: str) -> Recipe:
 
 
 def ideal_truths(rules: RuleSet, response_type: str) -> dict[str, bool]:
-    """What is true of a simplest ideal answer: the fewest propositions hold of it, and of equals the first.
+    """What is true of a simple ideal answer: of each proposition in turn it is decided whether it had better hold.
+
+    Better is what leaves the class the more probable, all later ones being open; of equals, that it does not hold.
+    Where that leads astray, all answers are gone through, those of which the fewest propositions hold first.
 
     Raises:
         InputError: no answer is ideal.
     """
     needed = rules.needed(response_type)
     best = rules.of(response_type)[0].name
-    for size in range(len(needed) + 1):
-        for chosen in combinations(needed, size):
-            truths = {name: name in chosen for name in needed}
-            if rules.matches(truths, response_type) == (best,):
-                return truths
+    p = dict.fromkeys(needed, 0.5)
+    for name in needed:
+        chances = [
+            rules.class_probabilities(p | {name: value}, response_type, normalised=False)[best]
+            for value in (0.0, 1.0)
+        ]
+        p[name] = float(chances[1] > chances[0])
+    guess = {name: value == 1.0 for name, value in p.items()}
+    sizes = range(len(needed) + 1)
+    every = ({name: name in chosen for name in needed} for n in sizes for chosen in combinations(needed, n))
+    for truths in chain([guess], every):
+        if rules.matches(truths, response_type) == (best,):
+            return truths
     raise InputError(f"no answer to {response_type} is {best}, whatever holds of it")
 
 

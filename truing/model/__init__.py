@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from truing.model.loading import computes_bfloat16, load, load_local
     from truing.model.local import LocalModel
     from truing.model.memory import BATCH_ROWS, BATCH_TOKENS, MemoryEstimate, estimate
+    from truing.model.packing import PackedForward
     from truing.model.reasoning import Split
     from truing.model.refs import find_folder
     from truing.model.score import completion_logprobs
-    from truing.model.trunk import Trunk
+    from truing.model.trunk import Trunk, context_length
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

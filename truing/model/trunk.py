@@ -29,7 +29,7 @@ class Trunk:
         self.batch: Batch | None = None
         config = net.config.get_text_config(decoder=True)
         self.width: int = config.hidden_size
-        self.context: int | None = getattr(config, "max_position_embeddings", None)
+        self.context = context_length(net)
         self.layers = _decoder_layers(net, config.num_hidden_layers)
         self._head: nn.Module = net.get_output_embeddings()
         self._softcap: float | None = getattr(config, "final_logit_softcapping", None)  # Gemma
@@ -97,6 +97,12 @@ class Trunk:
             name = type(self.net).__name__
             raise InputError(f"the output head of {name} does something to its logits that is not known here")
         return ours.shape[-1]
+
+
+def context_length(net: "PreTrainedModel") -> int | None:
+    """The most tokens that the model reads at once; None where it sets no bound."""
+    length: int | None = getattr(net.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return length
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.train.engine import Trained
     from truing.train.rows import TokenRows
-    from truing.train.supervision import SupervisedConfig, Trained, supervised
+    from truing.train.supervision import SupervisedConfig, supervised
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -25,7 +25,7 @@ def backward_nll(hidden: Tensor, head: Callable[[Tensor], Tensor], targets: Tens
     leaf = hidden.detach().requires_grad_()
     total = torch.zeros((), device=hidden.device)
     for states, ids in zip(torch.split(leaf, _ROWS), torch.split(targets, _ROWS), strict=True):
-        loss = _summed_nll(head(states), ids) * share
+        loss = -logprobs_once(head(states), ids).sum() * share
         torch.autograd.backward(loss)
         total += loss.detach()
     if hidden.requires_grad:  # else the head alone is trained
@@ -33,22 +33,23 @@ def backward_nll(hidden: Tensor, head: Callable[[Tensor], Tensor], targets: Tens
     return total
 
 
-class _SummedNLL(torch.autograd.Function):
-    """As `cross_entropy(..., reduction="sum")`, whose backward pass makes two more arrays of logits."""
+class _Logprobs(torch.autograd.Function):
+    """As `log_softmax` gathered at the targets, whose backward pass makes two more arrays of logits."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
         logprobs = logits.log_softmax(-1)
         ctx.save_for_backward(logprobs, targets)
-        return -logprobs.gather(-1, targets[:, None]).sum()
+        return logprobs.gather(-1, targets[:, None]).squeeze(-1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, share: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         logprobs, targets = ctx.saved_tensors
         probs = logprobs.exp_()  # in place: nobody reads them again
         probs[torch.arange(len(targets), device=targets.device), targets] -= 1
-        return probs.mul_(share), None
+        return probs.mul_(-gradient[:, None]), None
 
 
-_summed_nll: Callable[[Tensor, Tensor], Tensor] = _SummedNLL.apply
+logprobs_once: Callable[[Tensor, Tensor], Tensor] = _Logprobs.apply
+"""Log-probabilities (nats) [N] of targets [N] from logits [N, V]; they can be gone back through once."""

@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -10,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from truing.run import replace_file
-from truing.train.rows import TokenRows
 from truing.types import InputError, digest
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from truing.train.supervision import SupervisedConfig
+    from truing.train.optimizer import OptimizerConfig
 
 _EVERY = 60.0
 _OTHER = "delete it to start afresh, or choose another file"
@@ -38,13 +38,14 @@ class Resume:
         path: Path | None,
         net: "nn.Module",
         optimizer: torch.optim.Optimizer,
-        config: "SupervisedConfig",
-        rows: TokenRows,
+        config: "OptimizerConfig",
+        identity: Mapping[str, str],
     ) -> None:
         """Restore from the file if there is one.
 
         Raises:
-            InputError: it cannot be read, or is of another configuration, other rows or other weights.
+            InputError: it cannot be read, or is of another configuration, another `identity` (name ->
+                digest) or other weights.
         """
         self.losses, self.cpu_seconds = [], 0.0
         self._path, self._optimizer = path, optimizer
@@ -53,7 +54,7 @@ class Resume:
         if path is not None:
             self._of = {
                 "configuration": digest(asdict(config)),
-                "rows": rows.digest,
+                **identity,
                 "model": _digest(net),
             }
             if path.exists():

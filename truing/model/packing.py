@@ -22,7 +22,7 @@ _NAME = "truing_packed"
 _NEEDS_MORE = ("softcap", "s_aux", "position_bias")
 
 
-class Forward:
+class PackedForward:
     """Makes hidden states of whole rows, packed where the model leaves packed rows alone.
 
     Whether it does is measured on two rows: a recurrent state, attention that is not transformers'

@@ -1,0 +1,179 @@
+"""What all loops share: steps of whole units, forward passes that waste nothing, the optimiser, the way back.
+
+A loop is a configuration and a loss. It hands over a `Job` and a function that back-propagates the loss
+of a `Part`, which is what went through the model at once.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from truing.model import PackedForward
+from truing.numerics import generator
+from truing.run import progress
+from truing.train.optimizer import OptimizerConfig, adamw, schedule
+from truing.train.parts import MICRO_TOKENS, Part, autocast, check, extremes, read
+from truing.train.plan import Plan, micro_batches
+from truing.train.resume import Resume
+from truing.train.rows import TokenRows
+from truing.types import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_CURVE = 100
+
+Loss = Callable[[Part, float], Tensor]
+"""Back-propagates to `hidden` the loss of a part, summed over its units and times the number; returns it."""
+
+ExtraLoss = Callable[[Part], Tensor]
+"""A further loss of a part, summed over what the loop's own loss is a mean of, as a scalar."""
+
+ForwardContext = Callable[[], AbstractContextManager[object]]
+"""Opened around every forward pass."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training took and how it went."""
+
+    tokens: int
+    """Tokens that went through the model, each pass counted."""
+    loss_tokens: int
+    """Those of them that carried loss."""
+    steps: int
+    """Optimiser steps."""
+    cpu_seconds: float
+    """Processor time of this process, over all resumptions."""
+    loss: float
+    """Mean loss at the end, in nats per token or pair: the last value of the curve."""
+    curve: tuple[tuple[int, float], ...]
+    """At most 100 points: a step, and the mean loss of the steps since the point before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A training but for its loss."""
+
+    net: "PreTrainedModel"
+    """Trained where its parameters require a gradient."""
+    rows: TokenRows
+    """What goes through the model; the mask says what carries loss."""
+    borders: NDArray[np.int64]
+    """Unit u is the rows borders[u] : borders[u + 1]; [U + 1]."""
+    weights: NDArray[np.int64]
+    """How much each unit counts in the mean of a step [U]."""
+    steps: Plan
+    """The units of every step."""
+    config: OptimizerConfig
+    """How it is trained."""
+    identity: Mapping[str, str]
+    """Name -> digest of what a checkpoint must have been made with, besides configuration and model."""
+    what: str
+    """The job's name in the progress line."""
+    checkpoint: Path | None
+    """Where the state is kept."""
+    extra_loss: ExtraLoss | None = None
+    """Added to the loss."""
+    forward_context: ForwardContext = nullcontext
+    """Opened around every forward pass."""
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each unit [U]."""
+        return np.diff(self.rows.offsets[self.borders])
+
+
+def run(job: Job, loss: Loss) -> Trained:
+    """Train; see `supervised` for what holds of every loop, the errors included."""
+    started = time.process_time()
+    net, config, steps = job.net, job.config, job.steps
+    check(net, job.rows)
+    device = net.device
+    optimizer = adamw(net, config)
+    resume = Resume(job.checkpoint, net, optimizer, config, job.identity)
+    losses = resume.losses
+    forward = PackedForward(net, extremes(job.rows, device))
+    with progress(len(steps), job.what, unit="steps") as advance, _training(net, device, forward):
+        advance(len(losses))
+        for number in range(len(losses), len(steps)):
+            torch.manual_seed(int(generator(config.key, "dropout", str(number)).integers(2**63)))
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * schedule(number, len(steps), config)
+            losses.append(_backward(job, loss, forward, steps.step(number)))
+            if not math.isfinite(losses[-1]):
+                raise InputError(
+                    f"{job.what}: the loss of step {number + 1} is {losses[-1]}",
+                    mend="lower the learning rate",
+                )
+            nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            resume.save(time.process_time() - started, last=number + 1 == len(steps))
+            advance(1)
+    curve = _curve(losses)
+    loss_tokens = np.add.reduceat(job.rows.trained, job.borders[:-1])
+    return Trained(
+        tokens=int(job.lengths[steps.order].sum()),
+        loss_tokens=int(loss_tokens[steps.order].sum()),
+        steps=len(steps),
+        cpu_seconds=resume.cpu_seconds + time.process_time() - started,
+        loss=curve[-1][1],
+        curve=curve,
+    )
+
+
+def _backward(job: Job, loss: Loss, forward: PackedForward, chosen: NDArray[np.int64]) -> float:
+    """Add the gradient of a step's mean loss to the parameters; return the loss."""
+    share = 1 / float(job.weights[chosen].sum())
+    device = job.net.device
+    total = torch.zeros((), device=device)
+    for batch in micro_batches(job.lengths[chosen], MICRO_TOKENS):
+        with job.forward_context():
+            part = read(forward, job.rows, job.borders, chosen[batch], device)
+        with autocast(device):
+            total += _backward_part(job, loss, part, share)
+    return float(total)
+
+
+def _backward_part(job: Job, loss: Loss, part: Part, share: float) -> Tensor:
+    # The head is done by itself, so that its logits are gone before the body is gone back through, once.
+    leaf = part.hidden.detach().requires_grad_(part.hidden.requires_grad)
+    total = loss(replace(part, hidden=leaf), share)
+    ends, gradients = [part.hidden], [leaf.grad]
+    if job.extra_loss is not None:
+        extra = job.extra_loss(part) * share
+        total = total + extra.detach()
+        ends, gradients = [*ends, extra], [*gradients, None]
+    trained = [i for i, end in enumerate(ends) if end.requires_grad]  # where the head alone is trained, none
+    if trained:
+        torch.autograd.backward([ends[i] for i in trained], [gradients[i] for i in trained])
+    return total
+
+
+@contextmanager
+def _training(net: "PreTrainedModel", device: torch.device, forward: PackedForward) -> Iterator[None]:
+    net.zero_grad()
+    net.train()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), forward.attending():
+            yield
+    finally:
+        net.zero_grad()
+        net.eval()
+
+
+def _curve(losses: list[float]) -> tuple[tuple[int, float], ...]:
+    parts = np.array_split(np.array(losses), min(_CURVE, len(losses)))
+    ends = np.cumsum([len(part) for part in parts])
+    return tuple((int(end), float(part.mean())) for end, part in zip(ends, parts, strict=True))

@@ -1,0 +1,85 @@
+"""AdamW with a schedule: the numbers that every loop here has, and what is made of them."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from truing.types import InputError
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The numbers of training with AdamW (Loshchilov and Hutter 2019) and a cosine schedule.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
+
+    learning_rate: float
+    """The highest learning rate of the schedule."""
+    passes: float = 1.0
+    """How often every row is trained on; 0.5 is a random half of the rows once."""
+    warmup: float = 0.03
+    """The share of the steps in which the learning rate rises linearly from 0."""
+    final_rate: float = 0.1
+    """The learning rate at the end of the cosine decay, as a share of `learning_rate`."""
+    weight_decay: float = 0.1
+    """Decoupled weight decay of matrices, embeddings included; norms and biases have none (as GPT-3)."""
+    beta1: float = 0.9
+    """AdamW's decay of the mean gradient."""
+    beta2: float = 0.95
+    """AdamW's decay of the mean squared gradient."""
+    clip: float = 1.0
+    """The largest norm of a step's gradient."""
+    key: int = 0
+    """Decides the order of the rows and what dropout drops."""
+
+    def __post_init__(self) -> None:
+        check_above_zero(self, "learning_rate", "passes", "clip")
+        for name in ("warmup", "final_rate", "beta1", "beta2"):
+            if not 0 <= getattr(self, name) <= (1 if name == "final_rate" else 0.9999):
+                raise InputError(f"{name} must be a share of 1, not {getattr(self, name)}")
+        if not self.weight_decay >= 0:
+            raise InputError(f"weight_decay must not be negative, as {self.weight_decay} is")
+
+
+def check_above_zero(config: object, *names: str) -> None:
+    """Raise InputError where a number of the configuration is not above 0 and finite."""
+    for name in names:
+        if not 0 < getattr(config, name) < math.inf:
+            raise InputError(f"{name} must be above 0, not {getattr(config, name)}")
+
+
+def adamw(net: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """AdamW over the parameters that require a gradient, matrices first.
+
+    Raises:
+        InputError: one of them is not float32, or there are none.
+    """
+    trained = [p for p in net.parameters() if p.requires_grad]
+    if not trained:
+        raise InputError("no parameter of the model requires a gradient")
+    other = {str(p.dtype) for p in trained} - {"torch.float32"}
+    if other:
+        raise InputError(f"cannot train weights of {min(other)}", mend="load the model with dtype float32")
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        betas=(config.beta1, config.beta2),
+        fused=True,
+    )
+
+
+def schedule(step: int, steps: int, config: OptimizerConfig) -> float:
+    """The share of the highest learning rate at a step (from 0): linear warm-up, then half a cosine."""
+    warmup = round(config.warmup * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    done = (step - warmup) / max(1, steps - 1 - warmup)
+    return config.final_rate + (1 - config.final_rate) * (1 + math.cos(math.pi * done)) / 2
