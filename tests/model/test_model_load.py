@@ -13,7 +13,7 @@ from model.tiny import FAMILIES, checkpoint, make_checkpoint, make_config, make_
 from transformers import AutoModelForCausalLM
 
 from truing.model import fingerprint_folder, load
-from truing.model.loading import _number
+from truing.model.loading import dtype_of
 from truing.types import InputError, SamplingParams, ask
 
 
@@ -181,7 +181,7 @@ def test_float16_and_emulated_bfloat16_become_float32_on_a_cpu(tmp_path, monkeyp
     monkeypatch.setattr("truing.model.loading.computes_bfloat16", lambda _: True)
     assert load(place).net.dtype is torch.bfloat16
     assert load(place, dtype="float32").fingerprint.dtype == "float32"
-    assert _number("auto", torch.float16, {"": "cuda:0"}) is torch.float16
+    assert dtype_of("auto", torch.float16, {"": "cuda:0"}) is torch.float16
 
 
 def test_the_type_of_a_checkpoint_that_does_not_name_one_is_read_from_its_weights(tmp_path, monkeypatch):

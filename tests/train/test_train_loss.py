@@ -9,7 +9,7 @@ from truing.train import loss as subject
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "_ROWS", 7)
+    monkeypatch.setattr(subject, "LOGIT_ROWS", 7)
 
 
 def case() -> tuple[torch.Tensor, torch.nn.Linear, torch.Tensor]:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from truing.model.packing import PackedForward
     from truing.model.reasoning import Split
     from truing.model.refs import find_folder
+    from truing.model.scalar import ScalarModel
+    from truing.model.scalar_folder import scalar_head
     from truing.model.score import completion_logprobs
-    from truing.model.trunk import Trunk, context_length
+    from truing.model.trunk import Trunk, context_length, unwrapped
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -18,6 +18,20 @@ def read_config(folder: Path) -> Any:
     Raises:
         InputError: there is none, it is broken, unknown to this transformers, or of another kind of model.
     """
+    config, file = any_config(folder)
+    name = architecture(config)
+    generates = name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))
+    if getattr(config, "is_encoder_decoder", False) or not generates:
+        raise InputError(f"a {name} does not continue text", file=file, mend="give a causal language model")
+    return config
+
+
+def any_config(folder: Path) -> tuple[Any, Path]:
+    """The transformers configuration of any model, and its file.
+
+    Raises:
+        InputError: there is none, it is broken, or unknown to this transformers.
+    """
     import transformers
 
     file = folder / "config.json"
@@ -35,14 +49,11 @@ def read_config(folder: Path) -> Any:
         if not known:
             problem = f"this transformers ({transformers.__version__}) knows no architecture {kind!r}"
         raise InputError(problem, file=file, mend="" if known else "update transformers") from why
-    name = _architecture(config)
-    generates = name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration"))
-    if getattr(config, "is_encoder_decoder", False) or not generates:
-        raise InputError(f"a {name} does not continue text", file=file, mend="give a causal language model")
+    name = architecture(config)
     if not hasattr(transformers, name):
         own_code = " and runs code of its own, which is not run here" if "auto_map" in raw else ""
         raise InputError(f"this transformers knows no {name}{own_code}", file=file)
-    return config
+    return config, file
 
 
 def checkpoint_dtype(folder: Path, config: Any) -> torch.dtype:
@@ -68,7 +79,7 @@ def load_net(folder: Path, config: Any, *, device_map: Any, **options: Any) -> "
     """
     import transformers
 
-    kind = getattr(transformers, _architecture(config))
+    kind = getattr(transformers, architecture(config))
     try:
         net, info = kind.from_pretrained(
             folder,
@@ -168,13 +179,18 @@ def load_tokenizer(folder: Path, base: Path) -> "PreTrainedTokenizerBase":
 def eos_ids(net: "PreTrainedModel") -> frozenset[int]:
     """Every end id that the generation config and the model's own config name."""
     found: set[int] = set()
-    for config in (net.generation_config, net.config, net.config.get_text_config(decoder=True)):
+    for config in (
+        getattr(net, "generation_config", None),
+        net.config,
+        net.config.get_text_config(decoder=True),
+    ):
         ids = getattr(config, "eos_token_id", None)
         found.update(ids if isinstance(ids, (list, tuple)) else () if ids is None else (ids,))
     return frozenset(found)
 
 
-def _architecture(config: Any) -> str:
+def architecture(config: Any) -> str:
+    """The name of the class that the checkpoint was saved from."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     named = getattr(config, "architectures", None) or [

@@ -84,7 +84,7 @@ def load_local(
         raise InputError(f"a model in this process needs {missing[0]}", mend="install truing[local]")
     import torch
 
-    with _quietly(), torch.random.fork_rng(devices=[]):
+    with quietly(), torch.random.fork_rng(devices=[]):
         return _load_local(folder, str(ref), device, dtype, thinking, quantize)
 
 
@@ -100,8 +100,8 @@ def _load_local(
     config = checkpoint.read_config(base)
     weight_files(base)
     tokenizer = checkpoint.load_tokenizer(adapter or base, base)
-    place = _place(device)
-    number = _number(dtype, checkpoint.checkpoint_dtype(base, config), place)
+    place = place_of(device)
+    number = dtype_of(dtype, checkpoint.checkpoint_dtype(base, config), place)
     options, name = _precision(number, quantize, getattr(config, "quantization_config", None))
 
     net = checkpoint.load_net(base, config, device_map=place, **options)
@@ -114,8 +114,8 @@ def _load_local(
     return LocalModel(net, chat, fingerprint, ref=ref)
 
 
-def _place(device: str) -> Any:
-    """What transformers calls a device map."""
+def place_of(device: str) -> Any:
+    """What transformers calls a device map: see `load`."""
     import torch
 
     gpus = torch.cuda.device_count()
@@ -134,7 +134,8 @@ def _place(device: str) -> Any:
     return {"": device}
 
 
-def _number(dtype: str, own: "torch.dtype", place: Any) -> "torch.dtype":
+def dtype_of(dtype: str, own: "torch.dtype", place: Any) -> "torch.dtype":
+    """What the weights are loaded as: see `load`; `own` is the checkpoint's, `place` of `place_of`."""
     import torch
 
     if dtype != "auto":
@@ -185,7 +186,7 @@ def _precision(
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """No progress bars and no advice from transformers and peft: what matters is raised."""
     from transformers.utils import logging
 

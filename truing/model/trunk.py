@@ -99,6 +99,20 @@ class Trunk:
         return ours.shape[-1]
 
 
+def unwrapped(net: "PreTrainedModel") -> "PreTrainedModel":
+    """The model, with the layers of its adapter inside, that a `PeftModel` wraps; `net` itself if it is none.
+
+    Raises:
+        InputError: the adapter is a learnt prompt and not made of layers.
+    """
+    if not hasattr(net, "get_base_model"):
+        return net
+    if net.active_peft_config.is_prompt_learning:
+        raise InputError(f"an adapter of the type {net.active_peft_config.peft_type} cannot be used")
+    inner: PreTrainedModel = net.get_base_model()
+    return inner
+
+
 def context_length(net: "PreTrainedModel") -> int | None:
     """The most tokens that the model reads at once; None where it sets no bound."""
     length: int | None = getattr(net.config.get_text_config(decoder=True), "max_position_embeddings", None)

@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Divisor = Literal["kept", "all"]
-
 
 def ranked_pairs(ranks: Tensor, groups: Tensor) -> Tensor:
     """The pairs (better, worse) [P, 2] of answers of one prompt, ties dropped, as indices into `ranks` [N].
@@ -23,7 +21,9 @@ def ranked_pairs(ranks: Tensor, groups: Tensor) -> Tensor:
     return better.nonzero()
 
 
-def ranking_loss(rewards: Tensor, ranks: Tensor, groups: Tensor, *, divide_by: Divisor = "kept") -> Tensor:
+def ranking_loss(
+    rewards: Tensor, ranks: Tensor, groups: Tensor, *, divide_by: Literal["kept", "all"] = "kept"
+) -> Tensor:
     """Mean over prompts of the mean over their pairs of -log sigmoid(better - worse), in nats (a scalar).
 
     Ouyang et al. 2022 (InstructGPT), equation 1; with two answers to a prompt it is the model of Bradley

@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from truing.organism.holdout import Level, cells, level_of
     from truing.organism.judge_exams import Judged, JudgeQuestion, balanced_accuracy, judge_exam, sit_judge
     from truing.organism.judge_wordings import JudgeForm, as_shown, judge_forms
+    from truing.organism.labelers import (
+        LABELER_GROUPS,
+        Labeler,
+        LabelerGroup,
+        Quality,
+        labelers_of,
+        order_agreement,
+        quality,
+        refuses,
+    )
     from truing.organism.ledger import LabelLedger, Oracle
     from truing.organism.lines import LINES, Found, Line, Lineage, lineages, missed_lines
     from truing.organism.names import Name, parse_name

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.train.compared import ComparedRows
     from truing.train.engine import Trained
+    from truing.train.parts import Part
+    from truing.train.preferences import DPOConfig, dpo, sequence_logprobs
+    from truing.train.rewards import RewardConfig, reward_modelling
     from truing.train.rows import TokenRows
     from truing.train.supervision import SupervisedConfig, supervised
 

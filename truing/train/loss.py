@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_ROWS = 512
+LOGIT_ROWS = 512
+"""Rows of logits that exist at a time."""
 
 
 def backward_nll(hidden: Tensor, head: Callable[[Tensor], Tensor], targets: Tensor, share: float) -> Tensor:
@@ -24,7 +25,7 @@ def backward_nll(hidden: Tensor, head: Callable[[Tensor], Tensor], targets: Tens
     """
     leaf = hidden.detach().requires_grad_()
     total = torch.zeros((), device=hidden.device)
-    for states, ids in zip(torch.split(leaf, _ROWS), torch.split(targets, _ROWS), strict=True):
+    for states, ids in zip(torch.split(leaf, LOGIT_ROWS), torch.split(targets, LOGIT_ROWS), strict=True):
         loss = -logprobs_once(head(states), ids).sum() * share
         torch.autograd.backward(loss)
         total += loss.detach()

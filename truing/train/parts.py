@@ -31,14 +31,16 @@ class Part:
     """The numbers of the units."""
     rows: NDArray[np.int64]
     """The numbers of the rows, unit by unit [n]."""
+    groups: NDArray[np.int64]
+    """The rows of the k-th unit are rows[groups[k] : groups[k + 1]]."""
     starts: NDArray[np.int64]
     """Where each row begins in the flat tensors [n]."""
     lengths: NDArray[np.int64]
     """Tokens of each row [n]."""
     ids: Tensor
     """Token ids [T]."""
-    mask: Tensor
-    """True at the tokens that carry loss [T]."""
+    trained: NDArray[np.int64]
+    """Where in the flat tensors the tokens that carry loss are, row by row."""
     hidden: Tensor
     """Last hidden states, after the final norm [T, D]."""
 
@@ -52,15 +54,17 @@ def read(
 ) -> Part:
     """Send the rows borders[u] : borders[u + 1] of every unit u through the model, longest row first."""
     numbers = np.concatenate([np.arange(borders[u], borders[u + 1]) for u in units])
+    groups = np.append(0, np.cumsum(borders[units + 1] - borders[units]))
     lengths = rows.lengths[numbers]
     laid = np.argsort(-lengths, kind="stable")
     starts = np.empty_like(lengths)
     starts[laid] = np.cumsum(lengths[laid]) - lengths[laid]
     ids, mask = rows.take(numbers[laid])
+    at = [start + np.flatnonzero(mask[start : start + n]) for start, n in zip(starts, lengths, strict=True)]
     flat = torch.from_numpy(ids.astype(np.int64)).to(device)
     with autocast(device):
         hidden = forward(flat, lengths[laid].tolist())
-    return Part(units, numbers, starts, lengths, flat, torch.from_numpy(mask).to(device), hidden)
+    return Part(units, numbers, groups, starts, lengths, flat, np.concatenate(at), hidden)
 
 
 def check(net: "PreTrainedModel", rows: TokenRows) -> None:

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from truing.types import InputError
 
 
-class _Row(Protocol):
-    @property
-    def ids(self) -> Sequence[int]: ...
+class Row(Protocol):
+    """Token ids and, for each, whether it carries loss: `Rendered` is one."""
 
     @property
-    def mask(self) -> Sequence[bool]: ...
+    def ids(self) -> Sequence[int]:
+        """Token ids [T]."""
+
+    @property
+    def mask(self) -> Sequence[bool]:
+        """Whether each carries loss [T]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,7 @@ class TokenRows:
     """Row i is ids[offsets[i] : offsets[i + 1]]; [N + 1]."""
 
     @classmethod
-    def of(cls, rows: Iterable[_Row]) -> Self:
+    def of(cls, rows: Iterable[Row]) -> Self:
         """Lay out rows that have token ids and a mask (True: this token carries loss), such as `Rendered`.
 
         Raises:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from truing.model import Trunk
+from truing.model import Trunk, unwrapped
 from truing.train.engine import ExtraLoss, ForwardContext, Job, Trained, run
 from truing.train.loss import backward_nll
 from truing.train.optimizer import OptimizerConfig, check_above_zero
@@ -75,10 +76,11 @@ def supervised(
             another model; the loss is no longer a number.
         StorageError: the disk refuses the checkpoint.
     """
+    net = unwrapped(net)
     trunk = Trunk(net)
 
     def loss(part: Part, share: float) -> Tensor:
-        at = part.mask.nonzero().squeeze(-1)
+        at = torch.from_numpy(part.trained).to(part.ids.device)
         # The first token of a row is never trained on, so `at - 1` stays in the row.
         return backward_nll(part.hidden[at - 1], trunk.logits, part.ids[at], share)
 
