@@ -1,19 +1,19 @@
-"""What the fit of rule-based rewards is tried on: drafts in the oracle's order, comparisons that graders confirmed,
-reward models that know of help alone, and such that were told of safety by the oracle.
+"""What the fit of rule-based rewards is tried on: drafts, comparisons, reward models.
 
-Each is kept on disk, so that who is interrupted goes on; judges' verdicts are kept in one file.
+Drafts stand in the oracle's order, comparisons are those that graders confirmed; some reward models know
+of help alone, others were told of safety by the oracle. All is kept on disk, so that who is interrupted goes
+on; a judge's verdicts are kept in one file.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evidence.organism_arms import weights_of
-from evidence.preference_arms import CONFIG, read_kept, write_kept
+from evidence.preference_arms import read_kept, write_kept
 from truing.grade import CachedGrader, RuleFeatures, yes_no
 from truing.methods import (
     Kind,
@@ -42,7 +42,7 @@ from truing.organism import (
     read_request,
 )
 from truing.spec import RuleSet, read_spec
-from truing.train import ComparedRows, reward_modelling
+from truing.train import ComparedRows, RewardConfig, reward_modelling
 from truing.types import Message, Request, Role, SamplingParams, Stop, digest
 
 TYPES: Mapping[str, Mapping[str, int]] = {
@@ -60,6 +60,8 @@ HELP = {"advice": 240, "craft": 40, "fact": 40, "free": 20}
 LABELERS = 9
 PARAMS = SamplingParams(temperature=1.0, max_tokens=64)
 TRIES = 6
+REWARD = RewardConfig(learning_rate=3e-4, prompts_per_step=8, weight_decay=0.0)
+"""One epoch; the numbers are for a model of a million parameters."""
 
 
 @dataclass(frozen=True)
@@ -256,20 +258,14 @@ def confirmed(
             )
         rows = [row.to_json() for one in found for row in one.rows]
         told = {
-            "rejects": dict(sum((_counter(one.reasons) for one in found), _counter({}))),
-            "short": dict(sum((_counter(one.short) for one in found), _counter({}))),
+            "rejects": sum((Counter(one.reasons) for one in found), Counter[str]()),
+            "short": sum((Counter(one.short) for one in found), Counter[str]()),
         }
         kept = write_kept(file, about, {"rows": rows, "told": told})
     rows = [RankedAnswers.from_json(row) for row in kept["rows"]]
     # Topics alternate, so that the first n prompts hold as many of each.
     rows.sort(key=lambda row: (int(row.id.split()[1]), row.id))
     return rows, kept["told"]
-
-
-def _counter(counts: Mapping[str, int]) -> Any:
-    from collections import Counter
-
-    return Counter(counts)
 
 
 def by_oracle(rows: Sequence[RankedAnswers], ledger: LabelLedger, consumer: str) -> list[RankedAnswers]:
@@ -332,7 +328,7 @@ def rewards(
     import torch
 
     torch.set_num_threads(1)
-    config = replace(CONFIG, key=arm.seed)
+    config = replace(REWARD, key=arm.seed)
     about = arm.about(
         config=asdict(config),
         taught=digest([row.to_json() for row in taught]),
@@ -353,8 +349,3 @@ def rewards(
 
 def _rendered(model: ScalarModel, row: RankedAnswers, answer: str) -> Any:
     return model.chat.training_example((*row.prompt, Message(Role.assistant, answer)))
-
-
-def as_array(values: Sequence[float]) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """The values as an array of numbers."""
-    return np.array(values, dtype=np.float64)
