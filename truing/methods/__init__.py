@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from truing.methods.rbr_recipes import Kind, Recipe, Trait, ideal_truths, usual_recipe
     from truing.methods.rbr_tables import AnswerTable, answer_tables
+    from truing.methods.rbr_thresholds import tune_thresholds
     from truing.methods.rule_based_rewards import RBRConfig, RuleFit, TypeFit, fit_rule_weights
     from truing.methods.sft import SFT_PRESETS, SFTConfig, Tuned, finetune, read_conversations
 
