@@ -282,7 +282,7 @@ def test_an_arm_is_read_again_unless_the_world_or_its_limits_have_changed(tmp_pa
     assert run_arm(arm, tmp_path) == first
     monkeypatch.setitem(organism_arms.LIMITS, "lookalike", 10)
     assert len(run_arm(arm, tmp_path)["rows"]) == len(first["rows"]) - 240
-    monkeypatch.setattr(organism_arms, "_weights_of", lambda name: "of a base that was raised anew")
+    monkeypatch.setattr(organism_arms, "weights_of", lambda name: "of a base that was raised anew")
     file.write_text(json.dumps(first | {"rows": "kept"}))
     assert run_arm(arm, tmp_path)["rows"] != "kept"
 
