@@ -40,9 +40,7 @@ def yes_no(
     known = {one.name: one for one in rules.propositions}
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"there is no proposition {unknown[0]!r}", mend=f"choose from {', '.join(known)}")
-    asked = {
-        name: known[name] if shots else replace(known[name], examples=()) for name in (names or known)
-    }
+    asked = {name: known[name] if shots else replace(known[name], examples=()) for name in (names or known)}
     return YesNo(asked, ref, model=model, template=template or rules.template or "shared")
 
 

@@ -1,12 +1,42 @@
-"""What every method leaves: an ordinary Hugging Face folder with its card, whole or not at all."""
+"""What every method begins with and leaves: a whole model, and an ordinary folder with its card."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from truing.model import find_folder, load_local
 from truing.run import Card, model_card
 from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.model import LocalModel
+
+
+def load_policy(ref: str, *, whole: bool, device: str) -> "LocalModel":
+    """A model to train: in float32 if all of its weights are (`whole`), else as it is stored.
+
+    Raises:
+        InputError: it cannot be loaded, or is an adapter.
+    """
+    model = load_local(ref, device=device, dtype="float32" if whole else "auto")
+    folder = find_folder(ref)
+    if (folder / "adapter_config.json").is_file():
+        raise InputError("is an adapter, not a whole model", file=folder, mend="merge it into its base model")
+    return model
+
+
+def save_policy(model: "LocalModel", adapter: Any | None, ref: str, folder: Path) -> None:
+    """Save the adapter, or the whole model in the numbers that `ref` is stored in, and the tokenizer."""
+    from transformers import AutoConfig
+
+    if adapter is not None:
+        adapter.save_pretrained(folder)
+    else:
+        stored = AutoConfig.from_pretrained(find_folder(ref)).dtype
+        model.net.to(stored or model.net.dtype).save_pretrained(folder)
+    model.chat.tokenizer.save_pretrained(folder)
 
 
 def refuse_taken(out: Path) -> None:

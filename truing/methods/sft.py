@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from truing.data import DatasetType, dataset_type, place, read_example, read_jsonl
+from truing.data import DatasetType, dataset_type, place, read_example, read_jsonl, split_by_group
 from truing.methods.adapters import lora
-from truing.methods.saving import new_folder, refuse_taken
-from truing.model import find_folder, load_local
+from truing.methods.saving import load_policy, new_folder, refuse_taken, save_policy
 from truing.run import Card
-from truing.types import InputError, Message
+from truing.types import InputError, Message, Role
 
 if TYPE_CHECKING:
     from truing.model import ChatFormat, Rendered
@@ -38,16 +37,20 @@ class SFTConfig:
     """How often every row is trained on."""
     warmup: float = 0.03
     """The share of the steps in which the learning rate rises; it then falls to a tenth along a cosine."""
+    held_out: float = 0.0
+    """The share of the conversations that is not trained on, to tell the loss on what the model has not seen."""
     lora_rank: int = 0
     """0 trains every weight; above it, LoRA matrices of this rank beside every linear layer, saved as an adapter."""
     seed: int = 0
-    """Decides the order of the rows, and the first values of LoRA matrices."""
+    """Decides what is held out, the order of the rows, and the first values of LoRA matrices."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**64:
             raise InputError(f"a seed lies in [0, 2^64), not {self.seed}")
         if self.lora_rank < 0:
             raise InputError(f"lora_rank is at least 0, not {self.lora_rank}")
+        if not 0 <= self.held_out < 1:
+            raise InputError(f"held_out is a share below 1, not {self.held_out}")
 
 
 SFT_PRESETS: Mapping[str, SFTConfig] = {
@@ -65,6 +68,17 @@ class Tuned:
 
     folder: Path
     trained: "Trained"
+    validation: "Validation | None"
+    """None where nothing was held out."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The loss on conversations that were held out, in nats per trained token."""
+
+    conversations: int
+    before: float
+    after: float
 
 
 def read_conversations(path: str | Path) -> list[Conversation]:
@@ -121,17 +135,24 @@ def finetune(
         InputError: the model cannot be loaded or is an adapter, its template refuses a row, a row has
             nothing to train on or is longer than the context, or `out` holds something.
     """
-    from transformers import AutoConfig
-
-    from truing.train import SupervisedConfig, TokenRows, supervised
+    from truing.train import SupervisedConfig, TokenRows, sequence_logprobs, supervised
 
     refuse_taken(out)
-    model = load_local(ref, device=device, dtype="auto" if config.lora_rank else "float32")
-    folder = find_folder(ref)
-    if (folder / "adapter_config.json").is_file():
-        raise InputError("is an adapter, not a whole model", file=folder, mend="merge it into its base model")
-    tokens = TokenRows.of(_rendered(model.chat, rows, data))
+    model = load_policy(ref, whole=not config.lora_rank, device=device)
     ground = model.ground or "not audited yet"  # before training: afterwards no norm is as it was born
+    rendered = list(_rendered(model.chat, rows, data))
+    train, held_out = _split(rows, config, data)
+    tokens = TokenRows.of(rendered[i] for i in train)
+    unseen = TokenRows.of(rendered[i] for i in held_out) if held_out else None
+
+    def loss(rows: "TokenRows") -> float:
+        nats = sequence_logprobs(model.net, rows, what="held-out loss")
+        return -float(nats.sum() / rows.trained.sum())
+
+    adapter = None
+    if config.lora_rank:
+        adapter = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="CAUSAL_LM")
+    before = loss(unseen) if unseen else 0.0
     numbers = SupervisedConfig(
         learning_rate=config.learning_rate,
         tokens_per_step=config.tokens_per_step,
@@ -140,10 +161,9 @@ def finetune(
         weight_decay=0.0,
         key=config.seed,
     )
-    adapter = None
-    if config.lora_rank:
-        adapter = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="CAUSAL_LM")
     trained = supervised(model.net, tokens, numbers, what=what, checkpoint=checkpoint)
+    validation = Validation(len(unseen), before, loss(unseen)) if unseen else None
+
     how = f"LoRA of rank {config.lora_rank}" if config.lora_rank else "all weights"
     card = Card(
         name=out.name,
@@ -152,20 +172,27 @@ def finetune(
         ground=ground,
         method=f"{what}: {how}, {trained.tokens:,} tokens, learning rate {config.learning_rate:g}, seed {config.seed}",
         paper="the first step of Ouyang et al. 2022, arXiv 2203.02155",
-        data=f"{len(rows):,} conversations from {data}",
+        data=f"{len(tokens):,} conversations from {data}",
         license="as the base model's",
         untested=("everything: audit it against its base model",),
         reproduce=(f"truing audit {out} --baseline {ref} --suite ...",),
     )
     with new_folder(out, card) as unfinished:
-        if adapter is not None:
-            adapter.save_pretrained(unfinished)
-        else:
-            model.net.to(AutoConfig.from_pretrained(folder).dtype or model.net.dtype).save_pretrained(
-                unfinished
-            )
-        model.chat.tokenizer.save_pretrained(unfinished)
-    return Tuned(out, trained)
+        save_policy(model, adapter, ref, unfinished)
+    return Tuned(out, trained, validation)
+
+
+def _split(rows: Sequence[Conversation], config: SFTConfig, data: str) -> tuple[list[int], list[int]]:
+    """Rows to train on and rows held out; those that begin with the same words of the user stay together."""
+    firsts = [next((turn.content for turn in row if turn.role is Role.user), "") for row in rows]
+    shares = {"train": 1 - config.held_out, "held out": config.held_out}
+    sides = split_by_group(firsts, shares, key=config.seed)
+    if not sides["train"] or (config.held_out and not sides["held out"]):
+        mend = "change held_out or the seed, or give more rows"
+        raise InputError(
+            f"its {len(set(firsts))} first questions leave nothing on one side", file=data, mend=mend
+        )
+    return sides["train"], sides["held out"]
 
 
 def _rendered(chat: "ChatFormat", rows: Sequence[Conversation], data: str) -> "Iterator[Rendered]":

@@ -16,5 +16,7 @@ if TYPE_CHECKING:
     from truing.pages.outcomes import OutcomeRow, outcome_bars
     from truing.pages.page import render, visible
     from truing.pages.refusals import RefusalPoint, refusal_plane
+    from truing.pages.reliability import reliability_plot
+    from truing.pages.shares import ShareRow, share_plot
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)
