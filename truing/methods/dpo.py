@@ -174,7 +174,9 @@ def tune_by_dpo(
         reference=reference,
         what="DPO",
         checkpoint=checkpoint,
-        forward_context=lambda: evaluating(model.net),  # dropout would move the policy off the reference at once
+        forward_context=lambda: evaluating(
+            model.net
+        ),  # dropout would move the policy off the reference at once
     )
     moved = sequence_logprobs(model.net, tested.rows, what="held-out log-probabilities") - before
     figures = _measured(unseen, tested, moved, config, longer=longer_is_better(seen.rows))
