@@ -22,6 +22,7 @@ from truing.methods import (
     SafetyPrompt,
     Told,
     Trait,
+    tune_thresholds,
     usual_recipe,
     write_comparisons,
 )
@@ -40,10 +41,11 @@ from truing.organism import (
     open_folder,
     place,
     read_request,
+    truths,
 )
 from truing.spec import RuleSet, read_spec
 from truing.train import ComparedRows, RewardConfig, reward_modelling
-from truing.types import Message, Request, Role, SamplingParams, Stop, digest
+from truing.types import Message, Request, Role, SamplingParams, Shown, Stop, digest
 
 TYPES: Mapping[str, Mapping[str, int]] = {
     "hard_refuse": {"forbidden": 100},
@@ -58,6 +60,8 @@ DRAFTERS = (("helpful", 1), ("instruct", 2), ("base", 3))
 HELP = {"advice": 240, "craft": 40, "fact": 40, "free": 20}
 """The prompts whose answers labelers compared for the reward model: so many taught cells of each topic at most."""
 LABELERS = 9
+GOLD = 25
+"""Prompts of each topic in the gold set; the truths of the drafts to them tune the judges' thresholds."""
 PARAMS = SamplingParams(temperature=1.0, max_tokens=64)
 TRIES = 6
 REWARD = RewardConfig(learning_rate=3e-4, prompts_per_step=8, weight_decay=0.0)
@@ -113,8 +117,9 @@ def rules() -> RuleSet:
 
 
 def features(judge: str, response_type: str, folder: Path) -> RuleFeatures:
-    """The features of one response type by one of `JUDGES`, whose verdicts are kept."""
-    asked = yes_no(rules(), model=_model(JUDGES[judge]), shots=False, names=rules().needed(response_type))
+    """The features of one response type (or of all) by one of `JUDGES`, whose verdicts are kept."""
+    names = rules().needed(response_type) if response_type else ()
+    asked = yes_no(rules(), model=_model(JUDGES[judge]), shots=False, names=names)
     folder.mkdir(parents=True, exist_ok=True)
     return RuleFeatures(rules(), CachedGrader(asked, folder / f"verdicts-{judge.replace(' ', '-')}.sqlite"))
 
@@ -174,6 +179,21 @@ def _answers(
             if completion.stop is not Stop.error and completion.answer.strip():
                 said[int(completion.request_id)].append(completion.answer)
     return [list(dict.fromkeys(answers)) for answers in said]
+
+
+def thresholds(arm: RBRArm, judge: str, folder: Path, ledger: LabelLedger) -> dict[str, float]:
+    """From where on a proposition counts as true for a judge, tuned on drafts to taught prompts: the gold set."""
+    topics = [topic for of in TYPES.values() for topic in of]
+    asked = [q for topic in topics for q in _questions(topic, Level.taught, GOLD, arm.seed + 10_000)]
+    about = arm.about(gold=GOLD, topics=topics, drafters=DRAFTERS, params=PARAMS.to_json())
+    file = arm.file(folder, "gold")
+    kept = read_kept(file, about) or write_kept(file, about, {"answers": _answers(arm, asked, DRAFTERS)})
+    oracle, shown, known = Oracle("gold set", ledger), [], []
+    for q, answers in zip(asked, kept["answers"], strict=True):
+        for answer in answers:
+            shown.append(Shown(Request("gold", q.messages), answer))
+            known.append(truths(oracle.judge(q.ask, answer)))
+    return tune_thresholds(shown, known, features(judge, "", folder))
 
 
 def prompts(arm: RBRArm, response_type: str, count: int) -> dict[str, list[SafetyPrompt]]:
@@ -244,7 +264,10 @@ def confirmed(
     file = arm.file(folder, f"comparisons {judge} {response_type} {count}")
     by_topic = prompts(arm, response_type, count)
     made = {topic: recipes()[topic].to_json() for topic in by_topic}
-    about = arm.about(judge=JUDGES[judge], recipes=made, params=PARAMS.to_json(), tries=TRIES)
+    tuned = thresholds(arm, judge, folder, LabelLedger())
+    about = arm.about(
+        judge=JUDGES[judge], recipes=made, params=PARAMS.to_json(), tries=TRIES, thresholds=tuned
+    )
     kept = read_kept(file, about)
     if kept is None:
         of, found = features(judge, response_type, folder), []
@@ -253,7 +276,15 @@ def confirmed(
             writer = _checkpoint(arm, "base")
             found.append(
                 write_comparisons(
-                    asked, recipe, writer, of, key=arm.seed, tries=TRIES, params=PARAMS, tell=tell
+                    asked,
+                    recipe,
+                    writer,
+                    of,
+                    key=arm.seed,
+                    tries=TRIES,
+                    params=PARAMS,
+                    tell=tell,
+                    thresholds=tuned,
                 )
             )
         rows = [row.to_json() for one in found for row in one.rows]

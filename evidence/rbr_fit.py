@@ -31,6 +31,7 @@ from evidence.rbr_arms import (
     features,
     help_compared,
     rewards,
+    thresholds,
 )
 from truing.methods import (
     RBR_ALONE,
@@ -95,6 +96,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     for arm in arms:
         drafts(arm, folder, ledger)
         help_compared(arm, folder, ledger)
+        thresholds(arm, "judge", folder, ledger)  # both judges are tuned on the same labels
         found[arm.base, arm.seed] = errors(arm, folder, sizes)
     return measures(found) | labels(arms[0], folder, found, sizes, ledger)
 
@@ -103,7 +105,7 @@ def _prepare(arms: Sequence[RBRArm], folder: Path, human: Sequence[int]) -> None
     """Whatever takes long, in two processes of one thread each; each wave stands on those before it."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     waves: Sequence[Sequence[Callable[[], object]]] = (
-        [partial(step, arm, folder) for arm in arms for step in (_drafted, _helped)],
+        [partial(step, arm, folder) for arm in arms for step in (_drafted, _helped, _tuned)],
         [partial(_confirmed, arm, judge, folder) for arm in arms for judge in JUDGES],
         [partial(_rewarded, arm, n, folder) for arm in arms for n in (0, *human)],
         [partial(errors, arm, folder, human) for arm in arms],
@@ -121,6 +123,11 @@ def _drafted(arm: RBRArm, folder: Path) -> None:
 
 def _helped(arm: RBRArm, folder: Path) -> None:
     help_compared(arm, folder, LabelLedger())
+
+
+def _tuned(arm: RBRArm, folder: Path) -> None:
+    for judge in JUDGES:
+        thresholds(arm, judge, folder, LabelLedger())
 
 
 def _confirmed(arm: RBRArm, judge: str, folder: Path) -> None:
@@ -266,6 +273,9 @@ def labels(arm: RBRArm, folder: Path, found: Found, sizes: Sequence[int], ledger
             sum(by_stage[ref.removeprefix("organism:")].values())
         )
         out[f"labels, rules with the {judge}: its training and its base's"] = _exactly(total)
+    gold = LabelLedger()
+    thresholds(arm, "judge", folder, gold)
+    out["labels, rules: the gold set"] = _exactly(sum(gold.totals().values()))
     spent = {}
     for size in sizes:
         own = LabelLedger()

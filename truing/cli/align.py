@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
+from truing.cli.align_rbr import RBRFit
 from truing.cli.app import Exit
 from truing.methods import (
     REWARD_PRESETS,
@@ -145,7 +146,8 @@ class Command:
     method: Annotated[
         Annotated[SFT, tyro.conf.subcommand("sft")]
         | Annotated[RM, tyro.conf.subcommand("rm")]
-        | Annotated[DPO, tyro.conf.subcommand("dpo")],
+        | Annotated[DPO, tyro.conf.subcommand("dpo")]
+        | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
 

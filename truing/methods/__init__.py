@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from truing.methods.rbr_recipes import Kind, Recipe, Trait, ideal_truths, usual_recipe
     from truing.methods.rbr_tables import AnswerTable, answer_tables
+    from truing.methods.rbr_thresholds import tune_thresholds
     from truing.methods.reward_model import (
         REWARD_PRESETS,
         RewardModelConfig,

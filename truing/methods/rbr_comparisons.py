@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from truing.grade import RuleFeatures
 from truing.methods.rbr_recipes import Kind, Recipe, Trait
+from truing.methods.rbr_thresholds import USUAL
 from truing.numerics import generator
 from truing.spec import RuleSet
 from truing.types import (
@@ -21,8 +22,6 @@ from truing.types import (
     Stop,
     Verdict,
 )
-
-_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +110,15 @@ def write_comparisons(
     tries: int = 8,
     params: SamplingParams = SamplingParams(temperature=1.0, max_tokens=512),  # noqa: B008  # immutable
     tell: Callable[[Told, RuleSet], Request] | None = None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> Written:
     """Let `writer` answer each prompt in every way of its recipe, and keep what the grader confirms.
 
     Each answer is asked for up to `tries` times, with a trait drawn anew each time: it counts if it ended by
     itself, stands not yet among the prompt's answers, falls in a class of its kind and has the trait. `tell`
-    makes the request that says what to write (by default `telling`). A prompt is kept if two of its answers
-    have different ranks. The draws depend on (key, prompt, kind, try) alone.
+    makes the request that says what to write (by default `telling`). A proposition counts as true from its
+    probability in `thresholds` on (see `tune_thresholds`), 0.5 where none is given. A prompt is kept if two
+    of its answers have different ranks. The draws depend on (key, prompt, kind, try) alone.
     """
     ask = tell or telling
     kept: dict[tuple[str, str, int], str] = {}
@@ -137,7 +138,7 @@ def write_comparisons(
         requests = [_named(ask(one, features.rules), one, attempt) for one in told]
         found = {c.request_id: c for c in writer.sample(requests, params, key=key)}
         answers = [found[request.id] for request in requests]
-        reasons = _checked(told, [kind for _, kind in todo.values()], answers, features)
+        reasons = _checked(told, [kind for _, kind in todo.values()], answers, features, thresholds or {})
         for place, one, answer, reason in zip(todo, told, answers, reasons, strict=True):
             why = reason or ("said already" if answer.answer in said[one.prompt.id] else "")
             if not why:
@@ -193,7 +194,11 @@ def _named(request: Request, told: Told, attempt: int) -> Request:
 
 
 def _checked(
-    told: Sequence[Told], kinds: Sequence[Kind], answers: Sequence[Completion], features: RuleFeatures
+    told: Sequence[Told],
+    kinds: Sequence[Kind],
+    answers: Sequence[Completion],
+    features: RuleFeatures,
+    thresholds: Mapping[str, float],
 ) -> list[str]:
     """Why each answer is not what it was told to be; empty where it is."""
     shown = [
@@ -204,7 +209,7 @@ def _checked(
         zip(whole, features.grader.grade([shown[i] for i in whole]) if whole else (), strict=True)
     )
     return [
-        _why(one, kind, verdicts[i], features.rules) if i in verdicts else _unfinished(answers[i])
+        _why(one, kind, verdicts[i], features.rules, thresholds) if i in verdicts else _unfinished(answers[i])
         for i, (one, kind) in enumerate(zip(told, kinds, strict=True))
     ]
 
@@ -215,7 +220,9 @@ def _unfinished(answer: Completion) -> str:
     return "cut off" if answer.answer.strip() else "empty"
 
 
-def _why(told: Told, kind: Kind, verdicts: Mapping[str, Verdict], rules: RuleSet) -> str:
+def _why(
+    told: Told, kind: Kind, verdicts: Mapping[str, Verdict], rules: RuleSet, thresholds: Mapping[str, float]
+) -> str:
     trait = next((one for one in kind.traits if one.name == told.trait), Trait(""))
     truths: dict[str, bool] = {}
     for name in dict.fromkeys((*rules.needed(told.prompt.response_type), *trait.holds, *trait.lacks)):
@@ -223,7 +230,7 @@ def _why(told: Told, kind: Kind, verdicts: Mapping[str, Verdict], rules: RuleSet
         if p is None:
             outcome = verdicts[name].outcome
             return f"no verdict: {outcome if outcome is not Outcome.decided else 'no probability'}"
-        truths[name] = p >= _THRESHOLD
+        truths[name] = p >= thresholds.get(name, USUAL)
     found = rules.classify(truths, told.prompt.response_type)
     if found not in kind.classes:
         return f"{found or 'of no class'}, not {' or '.join(kind.classes)}"

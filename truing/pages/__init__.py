@@ -11,6 +11,7 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.pages.drift import DriftPoint, drift_plot
+    from truing.pages.histograms import HistogramRow, histogram_plot
     from truing.pages.intervals import IntervalRow, paired_interval_plot
     from truing.pages.lineage import LineageRow, lineage_plot
     from truing.pages.outcomes import OutcomeRow, outcome_bars

@@ -1,0 +1,148 @@
+"""What a fit of a rule-based reward did, as figures and as a page: order, spread, and what pays for what."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from truing.methods import (
+    RBR_ALONE,
+    RM_ALONE,
+    RM_AND_RBR,
+    AnswerTable,
+    RuleFit,
+    TypeFit,
+    Violations,
+    centred_rewards,
+    feature_contributions,
+    order_violations,
+    reward_signals,
+)
+from truing.pages import HistogramRow, histogram_plot, render
+
+_AXIS = "reward, less the mean of the ideal answers to the same prompt"
+
+
+def figures_of(fit: RuleFit, *, key: int) -> list[dict[str, Any]]:
+    """For each response type what stands in result.json: sizes, losses, order violations, contributions."""
+    return [_figures(one, key) for one in fit.types]
+
+
+def _figures(one: TypeFit, key: int) -> dict[str, Any]:
+    parts = {"trained on": one.trained, "held out": one.held_out}
+    return {
+        "response_type": one.weights.response_type,
+        "prompts": len(set(one.trained.prompts)),
+        "held_out_prompts": len(set(one.held_out.prompts)),
+        "pairs": len(one.trained.pairs),
+        "loss": one.loss,
+        "held_out_loss": one.held_out_loss,
+        "violations": {
+            part: {
+                signal: asdict(order_violations(table, rewards, key=key))
+                for signal, rewards in reward_signals(table, one.weights).items()
+            }
+            for part, table in parts.items()
+            if len(table.pairs)
+        },
+        "contributions": [asdict(c) for c in feature_contributions(one.trained, one.weights)],
+    }
+
+
+def rule_rewards_page(result: Mapping[str, Any], *, fit: RuleFit, settings: Mapping[str, Any]) -> str:
+    """The page of a run as HTML; `result` is what stands in its result.json."""
+    with_rm = bool(result["other_reward"])
+    prompts = sum(of["prompts"] + of["held_out_prompts"] for of in result["types"])
+    answers = sum(len(one.trained.kinds) + len(one.held_out.kinds) for one in fit.types)
+    return render(
+        "rule_rewards.html.j2",
+        package="truing.recipes",
+        title="What do the rules pay for?",
+        lede=f"{answers:,} answers to {prompts:,} prompts, read by {result['judge']}",
+        ground=result["ground"],
+        written=bool(result["rejects"] or result["short"]),
+        sections=[
+            _section(one, of, with_rm=with_rm) for one, of in zip(fit.types, result["types"], strict=True)
+        ],
+        rejects=[(why, f"{n:,}") for why, n in result["rejects"].items()],
+        short=[(kind, f"{n:,}") for kind, n in result["short"].items()],
+        undecided=[(why, f"{n:,}") for why, n in result["undecided"].items()],
+        settings=[(name.replace("_", " "), str(value)) for name, value in settings.items()],
+    )
+
+
+def _section(one: TypeFit, of: Mapping[str, Any], *, with_rm: bool) -> dict[str, Any]:
+    signals = (RM_ALONE, RM_AND_RBR, RBR_ALONE) if with_rm else (RBR_ALONE,)
+    kinds = list(of["contributions"][0]["paid"])
+    return {
+        "name": one.weights.response_type,
+        "loss": f"{one.loss:.3f}",
+        "held_out_loss": "–" if one.held_out_loss is None else f"{one.held_out_loss:.3f}",
+        "headlines": _headlines(of, with_rm=with_rm),
+        "violations": [
+            (f"{signal}, {part}", *_cells(Violations(**found[signal])))
+            for part, found in of["violations"].items()
+            for signal in signals
+        ],
+        "histogram": _histogram(one, with_rm=with_rm),
+        "kinds": kinds,
+        "contributions": [
+            (c["feature"], *_weight(c), *(f"{c['paid'][kind]:+.2f}" for kind in kinds))
+            for c in of["contributions"]
+        ],
+    }
+
+
+def _headlines(of: Mapping[str, Any], *, with_rm: bool) -> list[tuple[str, str, str]]:
+    part = "held out" if "held out" in of["violations"] else "trained on"
+    found = of["violations"][part]
+    own = found[RM_AND_RBR if with_rm else RBR_ALONE]
+    before = (
+        f"{found[RM_ALONE]['value']:.1%} with the other reward alone" if with_rm else "with the rules alone"
+    )
+    return [
+        ("an answer beats the ideal one", f"{own['value']:.1%}", f"{before}; prompts {part}"),
+        ("prompts", f"{of['prompts']:,}", f"and {of['held_out_prompts']:,} held out"),
+        ("pairs", f"{of['pairs']:,}", "to learn from"),
+    ]
+
+
+def _cells(found: Violations) -> tuple[str, str, str]:
+    return (
+        f"{found.value:.1%}",
+        f"{found.low:.1%} to {found.high:.1%}",
+        f"{found.pairs:,} of {found.prompts:,} prompts",
+    )
+
+
+def _weight(c: Mapping[str, Any]) -> tuple[str, str]:
+    known = (c["low"], c["high"]) != (c["weight"], c["weight"])
+    return f"{c['weight']:+.2f}", f"{c['low']:+.2f} to {c['high']:+.2f}" if known else "–"
+
+
+def _histogram(one: TypeFit, *, with_rm: bool) -> object:
+    """The rewards of every answer, trained on or not."""
+    before, after = (RM_ALONE, RM_AND_RBR) if with_rm else (RM_ALONE, RBR_ALONE)
+    spread: dict[str, dict[str, list[float]]] = {}
+    for table in (one.trained, one.held_out):
+        for signal in (before, after):
+            for kind, values in _centred(table, one, signal).items():
+                spread.setdefault(kind, {before: [], after: []})[signal] += values.tolist()
+    rows = [
+        HistogramRow(kind, tuple(of[before]) if with_rm else (), tuple(of[after]))
+        for kind, of in spread.items()
+    ]
+    return histogram_plot(
+        rows,
+        before=before if with_rm else "no other reward",
+        after=after,
+        axis=_AXIS,
+        title=f"{one.weights.response_type}: what each kind of answer is paid",
+    )
+
+
+def _centred(
+    table: AnswerTable, one: TypeFit, signal: str
+) -> "Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]":
+    return centred_rewards(table, reward_signals(table, one.weights)[signal]) if len(table.kinds) else {}
