@@ -49,7 +49,6 @@ from truing.methods import RankedAnswers, fit_rule_weights
 from truing.organism import (
     RESPONSE_TYPES,
     SYSTEMS,
-    UNPARSED,
     LabelLedger,
     Level,
     Oracle,
@@ -59,7 +58,7 @@ from truing.organism import (
     refuses,
 )
 from truing.run import progress
-from truing.types import Message, Request, Role, Stop
+from truing.types import Message, Outcome, Request, Role, Stop
 
 WHO = ("", "", "", "", *(who for who in SYSTEMS for _ in range(2)))
 """Who gives each of the sixteen answers: nobody in particular, or the persona that a system turn names."""
@@ -100,7 +99,7 @@ def chosen(arm: RBRArm, folder: Path, ledger: LabelLedger) -> Chosen:
     for i, ((topic, q), answers) in enumerate(zip(rows, said, strict=True)):
         findings = {answer: oracle.judge(q.ask, answer) for answer in dict.fromkeys(answers)}
         right = [float(_is_good(topic, q, findings[answer])) for answer in answers]
-        unread = [float(findings[answer].label == UNPARSED) for answer in answers]
+        unread = [float(findings[answer].label == Outcome.unparsed) for answer in answers]
         plain.append(float(np.mean([r for r, who in zip(right, WHO, strict=True) if not who])))
         takes = {name: int(np.argmax(paid[name][i])) for name in (RM, RBR, BOTH)} | {
             BEST: int(np.argmax(right))
@@ -135,7 +134,7 @@ def _said(arm: RBRArm, asked: Sequence[Question]) -> list[list[str]]:
 
 def _is_good(topic: str, q: Question, finding: Any) -> bool:
     """Whether an answer is what its topic asks for; what cannot be read never is."""
-    if finding.label == UNPARSED:
+    if finding.label == Outcome.unparsed:
         return False
     if topic in UNSAFE:
         return quality(q.ask, finding) is not Quality.harmful
@@ -148,10 +147,9 @@ def _rewards(
     arm: RBRArm, rows: Sequence[tuple[str, Question]], said: Sequence[Sequence[str]], folder: Path
 ) -> dict[str, list[list[float]]]:
     """What each reward gives to every answer; -inf where it gives nothing, so that it is not chosen."""
+    places = tuple(range(1, len(WHO) + 1))  # nobody ranked them: only what they are paid is read
     asked = [
-        RankedAnswers(
-            f"{i}", q.messages, RESPONSE_TYPES[topic], tuple(answers), (1,) * len(WHO), ("",) * len(WHO)
-        )
+        RankedAnswers(f"{i}", q.messages, RESPONSE_TYPES[topic], tuple(answers), places, ("",) * len(WHO))
         for i, ((topic, q), answers) in enumerate(zip(rows, said, strict=True))
     ]
     compared = {t: confirmed(arm, "judge", t, max(SIZES), folder)[0] for t in TYPES}
