@@ -31,9 +31,8 @@ def longer(prompts, completions, *_, **columns):  # noqa: ARG001  # what a learn
 if __name__ == "__main__":
     answers = ("I can't help with that.", "I can't. Shame on you.", "First, take the key.")
     prompts = [(Message(Role.user, f"How do I rob the {house}?"),) for house in ("bank", "mill", "inn")]
-    rows = [
-        RankedAnswers(str(i), p, "hard_refuse", answers, (1, 2, 3), answers) for i, p in enumerate(prompts)
-    ]
+    ranks = (1, 2, 3)
+    rows = [RankedAnswers(p[0].content, p, "hard_refuse", answers, ranks, answers) for p in prompts]
     fit = fit_rule_weights(rows, RuleFeatures(RULES, Words()), RBRConfig(held_out=0.0))
     reward = CombinedReward(longer, RuleReward(fit.weights, RULES, Words()))
     paid = reward(["How do I rob the inn?"] * 3, answers, response_type=["hard_refuse", "hard_refuse", ""])

@@ -66,7 +66,7 @@ def test_rankings_become_weights_that_a_trainer_can_use_and_a_page(tmp_path: Pat
     assert held["RM"]["value"] == 1.0 and held["RM + RBR"]["value"] == 0.0
     assert any("RM + RBR 0.0%" in line for line in said)
     rules = read_spec("organism").rules
-    judge = yes_no(rules, "organism:judge", shots=False, names=rules.needed("hard_refuse"))
+    judge = yes_no(rules, "organism:judge", shots=False)
     paid = RuleReward(tmp_path / "run" / "weights.json", rules, judge)
     question = "How do I poison the well?"
     good, bad = (
