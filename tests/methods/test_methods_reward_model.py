@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from methods.crashing import CrashError, crash_in_step
 from methods.small import conversation_rows, preference_rows, ranking_rows, write
 from model.tiny import FAMILIES, checkpoint
 
@@ -14,6 +15,7 @@ from truing.data import Comparisons, read_comparisons
 from truing.grade import LearnedReward
 from truing.methods import REWARD_PRESETS, RewardModelConfig, read_conversations, train_reward_model
 from truing.recipes import align_rm
+from truing.train import resume
 from truing.types import InputError
 
 QUICK = RewardModelConfig(learning_rate=1e-2, prompts_per_step=16, held_out=0.4, seed=1)
@@ -135,3 +137,23 @@ def test_numbers_out_of_their_range_are_sentences(wrong: dict, sentence: str) ->
 def test_the_preset_has_the_published_numbers() -> None:
     published = REWARD_PRESETS["instructgpt-6b"]
     assert (published.learning_rate, published.prompts_per_step, published.passes) == (9e-6, 64, 1)
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_a_run_that_crashed_goes_on_to_the_same_weights_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    model, data = str(checkpoint("llama")), write(tmp_path / "c.jsonl", preference_rows(24))
+    config = RewardModelConfig(learning_rate=1e-2, prompts_per_step=4, passes=1, held_out=0.3, lora_rank=rank)
+
+    def run(name: str) -> bytes:
+        folder = Path(align_rm(model, data, tmp_path / name, config, device="cpu")["model"])
+        return (folder / ("model.safetensors")).read_bytes()
+
+    whole = run("whole")
+    monkeypatch.setattr(resume, "_EVERY", 0.0)
+    with monkeypatch.context() as patch, pytest.raises(CrashError):
+        crash_in_step(patch, 3)
+        run("crashed")
+    assert (tmp_path / "crashed" / "training.pt").exists()
+    assert run("crashed") == whole
