@@ -1,17 +1,11 @@
 """`truing align`: the commands a user types first, what they print, and one sentence for what cannot be used."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from methods.small import conversation_rows, preference_rows, ranking_rows, write
 from model.tiny import checkpoint
-from safetensors.torch import load_file
 
 from truing.cli import main
 
@@ -130,29 +124,3 @@ def test_a_model_is_asked_for_where_one_is_needed_and_refused_where_none_is(
     assert main(words) == 3 and "give --model, or --features linear" in capsys.readouterr().err
     assert main([*words, "--features", "linear", "--model", model]) == 3
     assert "leave --model out" in capsys.readouterr().err
-
-
-def test_a_run_that_was_killed_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path, model: str) -> None:
-    data = write(tmp_path / "rows.jsonl", preference_rows(24))
-    program = (
-        "import sys; from truing.train import resume; resume._EVERY = 0.0; "
-        "from truing.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
-
-    def words(out: Path) -> list[str]:
-        options = ["--held-out", "0.3", "--passes", "8", "--prompts-per-step", "4", "--device", "cpu"]
-        paths = ["--data", str(data), "--model", model, "--out", str(out)]
-        return [sys.executable, "-c", program, "align", "rm", *paths, *options]
-
-    quiet = {"env": os.environ | {"TRUING_QUIET": "1"}, "stdout": subprocess.DEVNULL}
-    assert main(words(tmp_path / "whole")[3:]) == 0
-    killed = subprocess.Popen(words(tmp_path / "killed"), **quiet)
-    state = tmp_path / "killed" / "training.pt"
-    while not state.exists() and killed.poll() is None:
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert state.exists() and not (tmp_path / "killed" / "result.json").exists()
-    assert main(words(tmp_path / "killed")[3:]) == 0
-    one, other = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "killed"))
-    assert one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)

@@ -32,8 +32,9 @@ def tuned(comparisons: Comparisons, out: Path, family: str = "llama", **numbers:
     return tune_by_dpo(str(checkpoint(family)), comparisons, out, config, data="c", device="cpu")
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3", "gpt_neox", "gpt2"])
-@pytest.mark.parametrize("rank", [0, 4])
+@pytest.mark.parametrize(
+    ("family", "rank"), [("llama", 0), ("qwen3", 4), ("gemma3", 4), ("gpt_neox", 0), ("gpt2", 0)]
+)
 def test_at_the_first_step_the_policy_is_the_reference(
     tmp_path: Path, comparisons: Comparisons, family: str, rank: int
 ) -> None:
@@ -123,16 +124,15 @@ def test_numbers_out_of_their_range_are_sentences(wrong: dict, sentence: str) ->
         DPOTuningConfig(**wrong)
 
 
-@pytest.mark.parametrize("rank", [0, 4])
 def test_a_run_that_crashed_goes_on_to_the_same_weights_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, data = str(checkpoint("llama")), write(tmp_path / "c.jsonl", preference_rows(24))
-    config = DPOTuningConfig(learning_rate=1e-2, prompts_per_step=4, passes=1, held_out=0.3, lora_rank=rank)
+    config = DPOTuningConfig(learning_rate=1e-2, prompts_per_step=4, passes=1, held_out=0.3, lora_rank=4)
 
     def run(name: str) -> bytes:
         folder = Path(align_dpo(model, data, tmp_path / name, config, device="cpu")["model"])
-        return (folder / ("adapter_model.safetensors" if rank else "model.safetensors")).read_bytes()
+        return (folder / "adapter_model.safetensors").read_bytes()
 
     whole = run("whole")
     monkeypatch.setattr(resume, "_EVERY", 0.0)

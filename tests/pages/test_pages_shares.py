@@ -54,7 +54,7 @@ shares = st.floats(0, 1).flatmap(lambda v: st.tuples(st.just(v), st.floats(0, v)
 @given(
     st.lists(shares, min_size=1, max_size=5), st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=30)
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_any_shares_and_bins_can_be_drawn(rows: list, events: list[tuple[float, bool]]) -> None:
     ET.fromstring(plot([ShareRow("<a> & b", *row, 3) for row in rows]))
     ET.fromstring(reliability_plot(reliability([p for p, _ in events], [y for _, y in events]).bins))
