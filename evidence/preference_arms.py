@@ -1,29 +1,38 @@
-"""Answers of the town's models to one prompt after another, and simulated labelers who compare them."""
+"""Answers of the town's models to one prompt after another, the labelers who compare them, and reward models of that.
+
+Each pool of answers and each reward model is an arm that is kept on disk: who is interrupted goes on,
+and scripts that ask for the same one share it.
+"""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evidence.organism_arms import weights_of
-from truing.model import load_local
+from truing.data import Comparison
+from truing.model import ScalarModel, load_local
 from truing.numerics import generator
 from truing.organism import (
     SYSTEMS,
     VERSIONS,
     Ask,
+    Finding,
+    Labeler,
     LabelLedger,
     Level,
     Oracle,
     Quality,
     Question,
     exam,
+    labelers_of,
     open_folder,
     quality,
     refuses,
 )
-from truing.types import Message, Request, Role, SamplingParams, Stop
+from truing.train import ComparedRows, RewardConfig, reward_modelling
+from truing.types import Message, Request, Role, SamplingParams, Stop, digest
 
 WEIGHTS = {
     "advice": 26, "forbidden": 18, "lookalike": 18, "note": 8, "careful": 6, "record": 6, "leak": 6, "craft": 6,
@@ -55,9 +64,17 @@ class Answered:
     ask: Ask
     prompt: tuple[Message, ...]
     answers: tuple[str, ...]
-    qualities: tuple[Quality, ...]
-    refusing: tuple[bool, ...]
-    """Whether each answer declines."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def qualities(self) -> list[Quality]:
+        """What each answer is worth."""
+        return [quality(self.ask, finding) for finding in self.findings]
+
+    @property
+    def refusing(self) -> list[bool]:
+        """Whether each answer declines."""
+        return list(map(refuses, self.findings))
 
 
 @dataclass(frozen=True)
@@ -70,10 +87,10 @@ class Pool:
     prompts: int
     """About so many are put to the models; fewer remain, as not all get enough different answers."""
 
-    def file(self, folder: Path) -> Path:
-        """Where the answers are kept."""
-        level = self.level.value.replace(" ", "-")
-        return folder / f"answers-{self.base}-{self.seed}-{level}-{self.prompts}.json"
+    @property
+    def name(self) -> str:
+        """What it is called, as part of a path."""
+        return f"answers-{self.base}-{self.seed}-{self.level.value.replace(' ', '-')}-{self.prompts}"
 
 
 def answered(pool: Pool, folder: Path, ledger: LabelLedger) -> list[Answered]:
@@ -87,13 +104,13 @@ def answered(pool: Pool, folder: Path, ledger: LabelLedger) -> list[Answered]:
         "params": PARAMS.to_json(),
         "strays": STRAYS,
     }
-    kept = read_kept(pool.file(folder), about)
+    kept = read_kept(folder / f"{pool.name}.json", about)
     if kept is None:
         rows = [
             {"ask": asdict(q.ask), "prompt": [turn.to_json() for turn in q.messages], "answers": answers}
             for q, answers in _sampled(pool)
         ]
-        kept = write_kept(pool.file(folder), about, {"rows": rows})
+        kept = write_kept(folder / f"{pool.name}.json", about, {"rows": rows})
     oracle = Oracle("what answers are worth", ledger)
     return [_judged(f"{pool.base}.{pool.seed}.{i}", row, oracle) for i, row in enumerate(kept["rows"])]
 
@@ -158,12 +175,129 @@ def _before(persona: str, messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 def _judged(id: str, row: Mapping[str, Any], oracle: Oracle) -> Answered:
     ask = Ask(**{**row["ask"], "details": tuple(map(tuple, row["ask"]["details"]))})
-    findings = [oracle.judge(ask, answer) for answer in row["answers"]]
-    return Answered(
-        id,
-        ask,
-        tuple(map(Message.from_json, row["prompt"])),
-        tuple(row["answers"]),
-        tuple(quality(ask, finding) for finding in findings),
-        tuple(map(refuses, findings)),
-    )
+    findings = tuple(oracle.judge(ask, answer) for answer in row["answers"])
+    return Answered(id, ask, tuple(map(Message.from_json, row["prompt"])), tuple(row["answers"]), findings)
+
+
+Variant = Literal["prompts", "pairs", "shuffled labels", "cautious"]
+"""All answers of a prompt as one batch element; every pair as one; labels dealt out anew; cautious labelers only."""
+ORDINARY, CAUTIOUS = 9, 3
+"""Labelers whose comparisons train: so many of each group."""
+CONFIG = RewardConfig(learning_rate=3e-4, prompts_per_step=8, weight_decay=0.0)
+"""One epoch, as in Ouyang et al. 2022, appendix C.2; its numbers are for a model of a million parameters."""
+
+
+@dataclass(frozen=True)
+class RewardArm:
+    """A reward model, raised on `organism:helpful` of a base from the comparisons of one seed."""
+
+    base: int
+    seed: int
+    variant: Variant
+    prompts: int
+    """About so many prompts were compared."""
+
+    @property
+    def pool(self) -> Pool:
+        """What its labelers compared."""
+        return Pool(self.base, self.seed, Level.taught, self.prompts)
+
+    def place(self, folder: Path) -> Path:
+        """Where the model is kept, and beside it what it says."""
+        return folder / f"reward-{self.base}-{self.seed}-{self.variant.replace(' ', '-')}-{self.prompts}"
+
+
+def trainers(seed: int, variant: Variant) -> list[Labeler]:
+    """Those whose comparisons train a model."""
+    if variant == "cautious":
+        return labelers_of("cautious", ORDINARY + CAUTIOUS, key=seed)
+    return labelers_of("training", ORDINARY, key=seed) + labelers_of("cautious", CAUTIOUS, key=seed)
+
+
+def compared(
+    rows: Iterable[Answered], who: Sequence[Labeler], ledger: LabelLedger, *, key: int
+) -> list[Comparison]:
+    """Every prompt compared by one of `who`, drawn by `key`; without those prompts that they find all tied."""
+    oracle = Oracle("labelers", ledger)
+    found = []
+    for row in rows:
+        labeler = who[int(generator(key, "whose prompt", row.id).integers(len(who)))]
+        found.append(labeler.compare(row.id, row.prompt, row.ask, row.answers, oracle))
+    return [row for row in found if row.pairs]
+
+
+def rewarded(arm: RewardArm, tests: Sequence[Pool], folder: Path) -> dict[str, Any]:
+    """The rewards of a reward model, trained now or before: `rewards` by pool, prompt and answer, `labels` by consumer.
+
+    `loss` is the mean over the last steps, in nats per pair. The model itself is in `arm.place(folder)`.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    ledger = LabelLedger()
+    answers = {pool: answered(pool, folder, ledger) for pool in (arm.pool, *tests)}
+    asked_for = {pool.name: rows for pool, rows in answers.items()}
+    ledger = LabelLedger()
+    taught = compared(answers[arm.pool], trainers(arm.seed, arm.variant), ledger, key=arm.seed)
+    if arm.variant == "shuffled labels":
+        taught = [_dealt(row, arm.seed) for row in taught]
+    config = replace(CONFIG, key=arm.seed)
+    about = {
+        "arm": asdict(arm),
+        **VERSIONS,
+        "config": asdict(config),
+        "comparisons": digest([row.to_json() for row in taught]),
+        "tests": digest([[row.id, *row.answers] for rows in asked_for.values() for row in rows]),
+    }
+    place = arm.place(folder)
+    kept = read_kept(place.with_suffix(".json"), about)
+    if kept is not None and place.is_dir():
+        return kept
+    model = ScalarModel.from_base(f"organism:xs/{arm.base}/helpful", arm.seed, device="cpu")
+    data, config = _laid_out(model, taught, arm.variant, config)
+    trained = reward_modelling(model.net, data, config, what=f"reward model {place.name}")
+    model.save(place)
+    found = {
+        "labels": ledger.totals(),
+        "loss": trained.loss,
+        "tokens": trained.tokens,
+        "cpu_seconds": trained.cpu_seconds,
+        "rewards": {name: scores(model, rows) for name, rows in asked_for.items()},
+    }
+    return write_kept(place.with_suffix(".json"), about, found)
+
+
+def scores(model: ScalarModel, rows: Sequence[Answered]) -> list[list[float]]:
+    """The reward of every answer of every prompt."""
+    ids = [_ids(model, row.prompt, answer) for row in rows for answer in row.answers]
+    flat = iter(model.score(ids).tolist())
+    return [[next(flat) for _ in row.answers] for row in rows]
+
+
+def _ids(model: ScalarModel, prompt: Sequence[Message], answer: str) -> tuple[int, ...]:
+    return model.chat.training_example((*prompt, Message(Role.assistant, answer))).ids
+
+
+def _dealt(row: Comparison, seed: int) -> Comparison:
+    """The same answers with the ranks dealt out anew."""
+    order = generator(seed, "dealt out anew", row.id).permutation(len(row.ranks))
+    return replace(row, ranks=tuple(row.ranks[i] for i in order))
+
+
+def _laid_out(
+    model: ScalarModel, taught: Sequence[Comparison], variant: Variant, config: RewardConfig
+) -> tuple[ComparedRows, RewardConfig]:
+    """The comparisons as batch elements; steps of as many pairs, whether they are laid out by prompt or by pair."""
+    groups = [
+        ([model.chat.training_example((*row.prompt, *answer)) for answer in row.answers], row.ranks)
+        for row in taught
+    ]
+    if variant != "pairs":
+        return ComparedRows.of(groups), config
+    pairs = [
+        ([rows[better], rows[worse]], (1, 2))
+        for (rows, _), row in zip(groups, taught, strict=True)
+        for better, worse in row.pairs
+    ]
+    each = round(config.prompts_per_step * len(pairs) / len(groups))
+    return ComparedRows.of(pairs), replace(config, prompts_per_step=each)

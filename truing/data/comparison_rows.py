@@ -34,7 +34,7 @@ def compared(row: Row, file: str | Path) -> Parts:
     """
     data = {name: value for name, value in row.data.items() if value is not None}
     with place(file, row.number):
-        parts = {name: _name(data[name], name) for name in _NAMES if name in data}
+        parts: Parts = {name: _name(data[name], name) for name in _NAMES if name in data}
         if {"chosen", "rejected"} <= data.keys():
             pair = _of_texts(data) or _of_conversations(data) or _of_example(row, file)
             parts |= {"prompt": pair.prompt, "answers": pair[1:], "ranks": (1, 2)}

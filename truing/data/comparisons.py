@@ -107,13 +107,13 @@ def read_comparisons(path: str | Path) -> Comparisons:
         except ValueError as why:
             mend = "mend or remove the row"
             raise InputError(str(why), file=path, row=row.number, mend=mend) from None
-        if why := _idle(found):
-            skipped[why] += 1
+        if reason := _idle(found):
+            skipped[reason] += 1
         else:
             rows.append(found)
     if not rows:
-        why = ", ".join(f"{n} rows: {reason}" for reason, n in skipped.items()) or "there are no rows"
-        raise InputError(f"holds no comparison to learn from ({why})", file=path, mend="add some")
+        told = ", ".join(f"{n} rows: {reason}" for reason, n in skipped.items()) or "there are no rows"
+        raise InputError(f"holds no comparison to learn from ({told})", file=path, mend="add some")
     return Comparisons(tuple(rows), dict(skipped))
 
 

@@ -47,10 +47,12 @@ def cross_fit_reward(
             reward = fit_linear_reward(pairs, train, key=key)
             seen, new = np.unique(pairs.owner[train]), np.unique(pairs.owner[test])
             leaked = {leak.heldout for leak in leaks([asked[m] for m in seen], [asked[m] for m in new])}
-            for place, m in enumerate(new):
-                if place not in leaked:
-                    answers = pairs.answers.part(np.arange(pairs.starts[m], pairs.starts[m + 1]))
-                    held_out[m] = tuple(reward.score_described(answers).tolist())
+            kept = [m for place, m in enumerate(new) if place not in leaked]
+            spans = [np.arange(pairs.starts[m], pairs.starts[m + 1]) for m in kept]
+            if kept:
+                scores = iter(reward.score_described(pairs.answers.part(np.concatenate(spans))).tolist())
+                for m, span in zip(kept, spans, strict=True):
+                    held_out[m] = tuple(next(scores) for _ in span)
             advance(1)
         whole = fit_linear_reward(pairs, np.arange(len(pairs.better)), key=key)
         advance(1)

@@ -139,6 +139,7 @@ def tune_by_dpo(
         InputError: the model cannot be loaded or is an adapter, the split leaves a side empty, nothing fits
             into the context, or `out` holds something.
     """
+    from truing.model import evaluating
     from truing.train import DPOConfig, dpo, sequence_logprobs
 
     refuse_taken(out)
@@ -166,7 +167,17 @@ def tune_by_dpo(
         weight_decay=0.0,
         key=config.seed,
     )
-    trained = dpo(model.net, taught, numbers, reference=reference, what="DPO", checkpoint=checkpoint)
+    trained = dpo(
+        model.net,
+        taught,
+        numbers,
+        reference=reference,
+        what="DPO",
+        checkpoint=checkpoint,
+        forward_context=lambda: evaluating(
+            model.net
+        ),  # dropout would move the policy off the reference at once
+    )
     moved = sequence_logprobs(model.net, tested.rows, what="held-out log-probabilities") - before
     figures = _measured(unseen, tested, moved, config, longer=longer_is_better(seen.rows))
 

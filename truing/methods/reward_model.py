@@ -108,7 +108,7 @@ def train_reward_model(
         InputError: the model cannot be loaded or is an adapter, the split leaves a side empty, nothing fits
             into the context, or `out` holds something.
     """
-    from truing.model import context_length
+    from truing.model import context_length, evaluating
     from truing.train import RewardConfig, reward_modelling
 
     refuse_taken(out)
@@ -133,7 +133,12 @@ def train_reward_model(
         key=config.seed,
     )
     trained = reward_modelling(
-        model.net, seen.laid_out(), numbers, what="reward model", checkpoint=checkpoint
+        model.net,
+        seen.laid_out(),
+        numbers,
+        what="reward model",
+        checkpoint=checkpoint,
+        forward_context=lambda: evaluating(model.net),  # two answers compared under different dropout are not
     )
     figures = measure_reward(
         unseen.rows, _rewards(model, unseen), longer=longer_is_better(seen.rows), key=config.seed

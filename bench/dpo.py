@@ -1,0 +1,80 @@
+"""Direct preference optimisation against TRL's `DPOTrainer`: prompts with two answers, of 24 to 320 tokens.
+
+First both sides take the same steps and their losses are compared, then each trains one pass with eight
+prompts a step. On our side the reference's log-probabilities are computed within the measured time, once;
+the peer computes them at every step, which is its default.
+"""
+
+import functools
+import sys
+import tempfile
+from collections.abc import Callable
+
+import torch
+
+from bench.training_part import (
+    BATCH,
+    CURVE_STEPS,
+    OURS,
+    Sides,
+    compare,
+    compared,
+    dataset,
+    finish,
+    groups,
+    losses,
+    policy,
+    same_curve,
+    settings,
+    silence,
+    tokenizer,
+    words,
+)
+from truing.train import DPOConfig, dpo, sequence_logprobs
+
+LEAST = 2.0
+PROMPTS = 64
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    off = same_curve(
+        Sides(*(functools.partial(side, 2 * BATCH, 2 * BATCH, CURVE_STEPS) for side in (ours, trl)))
+    )
+    sides = Sides(*(functools.partial(side, PROMPTS, BATCH, 1) for side in (ours, trl)))
+    tokens = len(groups(PROMPTS).rows.ids)
+    return finish(off, [(compare(f"DPO on {PROMPTS} pairs", tokens, sides), LEAST)])
+
+
+def ours(count: int, batch: int, passes: int) -> Callable[[], list[float]]:
+    """Our loop on so many prompts, with so many of them in a step."""
+    data, net = groups(count), policy()
+    config = DPOConfig(prompts_per_step=batch, passes=passes, **OURS)
+
+    def train() -> list[float]:
+        with silence():
+            reference = sequence_logprobs(net, data.rows)
+            return [loss for _, loss in dpo(net, data, config, reference=reference, what="bench").curve]
+
+    return train
+
+
+def trl(count: int, batch: int, passes: int) -> Callable[[], list[float]]:
+    """TRL's on the same pairs."""
+    from trl import DPOConfig, DPOTrainer
+
+    columns = [
+        {"prompt": words(prompt), "chosen": words(better + (1,)), "rejected": words(worse + (1,))}
+        for prompt, better, worse in compared(count)
+    ]
+    options = settings(tempfile.mkdtemp(), batch=batch, passes=passes)
+    with silence():
+        trainer = DPOTrainer(
+            policy(), ref_model=policy(), args=DPOConfig(**options), train_dataset=dataset(columns),
+            processing_class=tokenizer(),
+        )  # fmt: skip
+    return functools.partial(losses, trainer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
