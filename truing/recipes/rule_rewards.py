@@ -83,7 +83,7 @@ def _fitted(
     device: str,
 ) -> dict[str, Any]:
     judge = load(job.judge, device=device)
-    # All of the rules' propositions are asked, so that `yes_no(rules, MODEL)` is the grader that belongs to the weights.
+    # All propositions are asked, so that `yes_no(rules, MODEL)` is the grader that belongs to the weights.
     asked = yes_no(rules, model=judge, template=job.template, shots=job.shots)
     features = RuleFeatures(rules, CachedGrader(asked, run.path / "verdicts.sqlite"))
     grounds = {str(getattr(judge, "ground", ""))}
