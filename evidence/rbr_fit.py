@@ -7,7 +7,6 @@ cannot: the town's rules see neither that a harmless deed is helped with nor tha
 judge hardly sees which of two everyday treatments is right; there the other reward must do it.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -103,18 +102,25 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
 
 def _prepare(arms: Sequence[RBRArm], folder: Path, human: Sequence[int]) -> None:
     """Whatever takes long, in two processes of one thread each; each wave stands on those before it."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     waves: Sequence[Sequence[Callable[[], object]]] = (
         [partial(step, arm, folder) for arm in arms for step in (_drafted, _helped, _tuned)],
         [partial(_confirmed, arm, judge, folder) for arm in arms for judge in JUDGES],
         [partial(_rewarded, arm, n, folder) for arm in arms for n in (0, *human)],
         [partial(errors, arm, folder, human) for arm in arms],
     )
-    with progress(sum(map(len, waves)), "arms", unit="steps") as advance, ProcessPoolExecutor(2) as pool:
+    pool = ProcessPoolExecutor(2, initializer=_alone)
+    with progress(sum(map(len, waves)), "arms", unit="steps") as advance, pool:
         for wave in waves:
             for job in [pool.submit(step) for step in wave]:
                 job.result()
                 advance(1)
+
+
+def _alone() -> None:
+    """Two processes of two threads each are far slower than two of one."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _drafted(arm: RBRArm, folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from methods.crashing import CrashError, crash_in_step
 from methods.small import preference_rows, ranking_rows, write
 from model.tiny import checkpoint
 from safetensors.torch import load_file
@@ -15,6 +16,7 @@ from truing.methods import DPOTuned, DPOTuningConfig, Shift, tune_by_dpo
 from truing.model import load_local
 from truing.recipes import align_dpo
 from truing.recipes.preference_page import preference_page
+from truing.train import resume
 from truing.types import InputError
 
 
@@ -30,8 +32,9 @@ def tuned(comparisons: Comparisons, out: Path, family: str = "llama", **numbers:
     return tune_by_dpo(str(checkpoint(family)), comparisons, out, config, data="c", device="cpu")
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3", "gpt_neox", "gpt2"])
-@pytest.mark.parametrize("rank", [0, 4])
+@pytest.mark.parametrize(
+    ("family", "rank"), [("llama", 0), ("qwen3", 4), ("gemma3", 4), ("gpt_neox", 0), ("gpt2", 0)]
+)
 def test_at_the_first_step_the_policy_is_the_reference(
     tmp_path: Path, comparisons: Comparisons, family: str, rank: int
 ) -> None:
@@ -119,3 +122,22 @@ def test_whole_weights_move_and_keep_their_type(tmp_path: Path, comparisons: Com
 def test_numbers_out_of_their_range_are_sentences(wrong: dict, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         DPOTuningConfig(**wrong)
+
+
+def test_a_run_that_crashed_goes_on_to_the_same_weights_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = str(checkpoint("llama")), write(tmp_path / "c.jsonl", preference_rows(24))
+    config = DPOTuningConfig(learning_rate=1e-2, prompts_per_step=4, passes=1, held_out=0.3, lora_rank=4)
+
+    def run(name: str) -> bytes:
+        folder = Path(align_dpo(model, data, tmp_path / name, config, device="cpu")["model"])
+        return (folder / "adapter_model.safetensors").read_bytes()
+
+    whole = run("whole")
+    monkeypatch.setattr(resume, "_EVERY", 0.0)
+    with monkeypatch.context() as patch, pytest.raises(CrashError):
+        crash_in_step(patch, 3)
+        run("crashed")
+    assert (tmp_path / "crashed" / "training.pt").exists()
+    assert run("crashed") == whole

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from methods.crashing import CrashError, crash_in_step
 from methods.small import conversation_rows, write
 from model.tiny import checkpoint, make_checkpoint
 from safetensors.torch import load_file
@@ -107,10 +108,6 @@ def test_the_preset_has_the_published_numbers() -> None:
     assert SFT_PRESETS["instructgpt-175b"].learning_rate == 5.03e-6
 
 
-class CrashError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("rank", [0, 4])
 def test_a_run_that_crashed_goes_on_to_the_same_weights_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
@@ -121,17 +118,8 @@ def test_a_run_that_crashed_goes_on_to_the_same_weights_bit_for_bit(
     whole = align_sft(model, data, tmp_path / "whole", config, device="cpu")
 
     monkeypatch.setattr(resume, "_EVERY", 0.0)
-    real, done = torch.optim.AdamW.step, 0
-
-    def fails(self: torch.optim.AdamW) -> object:
-        nonlocal done
-        done += 1
-        if done == 4:
-            raise CrashError
-        return real(self)
-
     with monkeypatch.context() as patch, pytest.raises(CrashError):
-        patch.setattr(torch.optim.AdamW, "step", fails)
+        crash_in_step(patch, 4)
         align_sft(model, data, tmp_path / "crashed", config, device="cpu")
     assert (tmp_path / "crashed" / "training.pt").exists()
     again = align_sft(model, data, tmp_path / "crashed", config, device="cpu")

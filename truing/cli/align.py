@@ -1,7 +1,7 @@
-"""Align a model by a method: learn from answers (sft), learn what people prefer (rm), learn from comparisons (dpo).
+"""Align a model by a method, or make the reward for one: answers (sft), preferences (rm, dpo), rules (rbr-fit).
 
-Each leaves a run's folder: the model in `model`, with its card, and the figures in result.json; rm and dpo a page.
-The same command again goes on after an interruption, or shows what was found.
+Each leaves a run's folder: what was made, with its card, the figures in result.json, and a page where there is
+something to judge. The same command again goes on after an interruption, or shows what was found.
 """
 
 import json

@@ -66,15 +66,12 @@ class RBRFit:
 def _lines(result: dict[str, Any]) -> list[str]:
     lines = []
     for of in result["types"]:
-        part, found = list(of["violations"].items())[-1]
-        told = [
-            f"{signal} {one['value']:.1%} [{one['low']:.1%}, {one['high']:.1%}]"
-            for signal, one in found.items()
-        ]
         size = f"{of['pairs']:,} pairs from {of['prompts']:,} prompts"
         lines.append(f"{of['response_type']}: {size}, hinge loss {of['loss']:.3f}")
-        shown = ", ".join(told if result["other_reward"] else told[-1:])
-        lines.append(f"  an answer beats the ideal one (prompts {part}): {shown}")
+        for part, found in list(of["violations"].items())[-1:]:
+            told = [f"{name} {v['value']:.1%} [{v['low']:.1%}, {v['high']:.1%}]" for name, v in found.items()]
+            shown = ", ".join(told if result["other_reward"] else told[-1:])
+            lines.append(f"  an answer beats the ideal one (prompts {part}): {shown}")
     for what in ("rejects", "short", "undecided"):
         if result[what]:
             lines.append(f"{what}: " + ", ".join(f"{name} {n:,}" for name, n in result[what].items()))

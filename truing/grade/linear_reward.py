@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ class LinearReward:
             StorageError: the disk refuses.
         """
         data = io.BytesIO()
-        values = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        values: dict[str, Any] = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
         np.savez_compressed(data, format=np.array(_FORMAT), **values)
         replace_file(folder / FILE, data.getvalue())
 

@@ -137,4 +137,5 @@ def _pairs(rows: Sequence[Comparison], rewards: Rewards) -> tuple[list[Compariso
 
 
 def _won(differences: Table) -> Table:
-    return (differences > 0) + 0.5 * (differences == 0)
+    won: Table = (differences > 0) + 0.5 * (differences == 0)
+    return won

@@ -87,7 +87,7 @@ def usual_recipe(rules: RuleSet, response_type: str) -> Recipe:
             (ideal, kind("bad", 2, classes[1:-1], best, 2), kind("disallowed", 3, classes[-1:], nothing)),
         )
     middle = classes[2:-1]
-    kinds = (ideal, kind("partial", 2, classes[1:2], best))
+    kinds: tuple[Kind, ...] = (ideal, kind("partial", 2, classes[1:2], best))
     if not middle:
         return Recipe(response_type, kinds)
     kinds += (kind("bad", 3, middle, best, 2),)

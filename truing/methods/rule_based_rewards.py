@@ -152,16 +152,17 @@ def _fit(table: AnswerTable, config: RBRConfig) -> TypeFit:
         return out
 
     weights = fit()
-    ends = [np.empty(0)] * 2
+    low = high = np.empty(0)
     if config.resamples:
-        ends = list(np.quantile(fit(_draws(trained, config)), (_TAIL, 1 - _TAIL), axis=0))
+        low, high = np.quantile(fit(_draws(trained, config)), (_TAIL, 1 - _TAIL), axis=0)
     held_pairs = held_out.pairs
     return TypeFit(
         TypeWeights(
             table.response_type,
             table.features,
             tuple(weights.tolist()),
-            *(tuple(end.tolist()) for end in ends),
+            tuple(low.tolist()),
+            tuple(high.tolist()),
             prompts=len(set(trained.prompts)),
         ),
         loss=ranking_hinge(trained.rm + trained.phi @ weights, pairs, margins)[0],

@@ -28,7 +28,8 @@ def ranking_hinge(rewards: ArrayLike, pairs: ArrayLike, margins: ArrayLike = 1.0
         raise ValueError("rewards are a list of finite numbers")
     slack = wanted + values[of[:, 1]] - values[of[:, 0]]
     share = (slack > 0) / len(of)
-    gradient = np.bincount(of[:, 1], share, len(values)) - np.bincount(of[:, 0], share, len(values))
+    up, down = (np.bincount(of[:, side], share, len(values)) for side in (1, 0))
+    gradient: Floats = np.asarray(up - down, dtype=np.float64)
     return float(np.maximum(slack, 0).mean()), gradient
 
 

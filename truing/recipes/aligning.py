@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from hashlib import file_digest
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,7 +215,7 @@ def _files(data: Path, demonstrations: Path | None) -> dict[str, Path]:
 
 def _digest(path: Path) -> str:
     with reading(path) as file:
-        return file_digest(file, "sha256").hexdigest()
+        return sha256(file.read()).hexdigest()
 
 
 def _told(trained: "Trained") -> dict[str, Any]:

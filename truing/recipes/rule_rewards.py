@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from hashlib import file_digest
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +83,8 @@ def _fitted(
     device: str,
 ) -> dict[str, Any]:
     judge = load(job.judge, device=device)
-    types = {row.response_type for row in rows}
-    needed = [name for name in rules.response_types if name in types]
-    names = [p.name for p in rules.propositions if any(p.name in rules.needed(one) for one in needed)]
-    asked = yes_no(rules, model=judge, template=job.template, shots=job.shots, names=names)
+    # All propositions are asked, so that `yes_no(rules, MODEL)` is the grader that belongs to the weights.
+    asked = yes_no(rules, model=judge, template=job.template, shots=job.shots)
     features = RuleFeatures(rules, CachedGrader(asked, run.path / "verdicts.sqlite"))
     grounds = {str(getattr(judge, "ground", ""))}
     written: Written | None = None
@@ -176,10 +174,9 @@ def _scored(rows: Sequence[RankedAnswers], reward: LearnedReward) -> tuple[list[
         keep = [i for i, score in enumerate(scores) if score is not None]
         lost += len(scores) - len(keep)
         if len({row.ranks[i] for i in keep}) > 1:
-            parts = {
-                name: tuple(getattr(row, name)[i] for i in keep) for name in ("answers", "ranks", "kinds")
-            }
-            out.append(replace(row, **parts, rm=tuple(float(scores[i] or 0.0) for i in keep)))
+            answers, kinds = (tuple(of[i] for i in keep) for of in (row.answers, row.kinds))
+            ranks, rm = tuple(row.ranks[i] for i in keep), tuple(float(scores[i] or 0.0) for i in keep)
+            out.append(replace(row, answers=answers, kinds=kinds, ranks=ranks, rm=rm))
     if not out:
         raise InputError(
             "the other reward gives none to any two answers of a prompt", mend="look at --reward"
@@ -247,4 +244,4 @@ def _rules(source: str) -> RuleSet:
 
 def _digest(path: Path) -> str:
     with reading(path) as file:
-        return file_digest(file, "sha256").hexdigest()
+        return sha256(file.read()).hexdigest()

@@ -21,6 +21,7 @@ from truing.methods import (
 )
 from truing.pages import HistogramRow, histogram_plot, render
 
+MINUS = "\N{MINUS SIGN}"
 _AXIS = "reward, less the mean of the ideal answers to the same prompt"
 
 
@@ -44,7 +45,7 @@ def _figures(one: TypeFit, key: int) -> dict[str, Any]:
                 for signal, rewards in reward_signals(table, one.weights).items()
             }
             for part, table in parts.items()
-            if len(table.pairs)
+            if (table.ranks[table.pairs[:, 0]] == 1).any()
         },
         "contributions": [asdict(c) for c in feature_contributions(one.trained, one.weights)],
     }
@@ -88,21 +89,23 @@ def _section(one: TypeFit, of: Mapping[str, Any], *, with_rm: bool) -> dict[str,
         "histogram": _histogram(one, with_rm=with_rm),
         "kinds": kinds,
         "contributions": [
-            (c["feature"], *_weight(c), *(f"{c['paid'][kind]:+.2f}" for kind in kinds))
+            (c["feature"], *_weight(c), *(_signed(c["paid"][kind]) for kind in kinds))
             for c in of["contributions"]
         ],
     }
 
 
 def _headlines(of: Mapping[str, Any], *, with_rm: bool) -> list[tuple[str, str, str]]:
-    part = "held out" if "held out" in of["violations"] else "trained on"
-    found = of["violations"][part]
-    own = found[RM_AND_RBR if with_rm else RBR_ALONE]
-    before = (
-        f"{found[RM_ALONE]['value']:.1%} with the other reward alone" if with_rm else "with the rules alone"
-    )
+    beaten = ("–", "no prompt has an ideal answer and another")
+    if of["violations"]:
+        part, found = list(of["violations"].items())[-1]
+        before = (
+            f"{found[RM_ALONE]['value']:.1%} with the other reward alone" if with_rm else "the rules alone"
+        )
+        own = found[RM_AND_RBR if with_rm else RBR_ALONE]["value"]
+        beaten = (f"{own:.1%}", f"{before}; prompts {part}")
     return [
-        ("an answer beats the ideal one", f"{own['value']:.1%}", f"{before}; prompts {part}"),
+        ("an answer beats the ideal one", *beaten),
         ("prompts", f"{of['prompts']:,}", f"and {of['held_out_prompts']:,} held out"),
         ("pairs", f"{of['pairs']:,}", "to learn from"),
     ]
@@ -118,11 +121,17 @@ def _cells(found: Violations) -> tuple[str, str, str]:
 
 def _weight(c: Mapping[str, Any]) -> tuple[str, str]:
     known = (c["low"], c["high"]) != (c["weight"], c["weight"])
-    return f"{c['weight']:+.2f}", f"{c['low']:+.2f} to {c['high']:+.2f}" if known else "–"
+    return _signed(c["weight"]), f"{_signed(c['low'])} to {_signed(c['high'])}" if known else "–"
+
+
+def _signed(value: float) -> str:
+    """Two digits with a sign; what rounds to 0 has none."""
+    told = f"{value:+.2f}".replace("-", MINUS)
+    return "0.00" if told[1:] == "0.00" else told
 
 
 def _histogram(one: TypeFit, *, with_rm: bool) -> object:
-    """The rewards of every answer, trained on or not."""
+    """The rewards of every answer, trained on or not; None where no prompt has an ideal answer."""
     before, after = (RM_ALONE, RM_AND_RBR) if with_rm else (RM_ALONE, RBR_ALONE)
     spread: dict[str, dict[str, list[float]]] = {}
     for table in (one.trained, one.held_out):
@@ -133,6 +142,8 @@ def _histogram(one: TypeFit, *, with_rm: bool) -> object:
         HistogramRow(kind, tuple(of[before]) if with_rm else (), tuple(of[after]))
         for kind, of in spread.items()
     ]
+    if not any(row.after for row in rows):
+        return None
     return histogram_plot(
         rows,
         before=before if with_rm else "no other reward",
