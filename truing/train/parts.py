@@ -98,19 +98,20 @@ class Reader:
         root_of = np.where(begun > 0, root_of[firsts], root_of)
         own = starts[root_of]
         own[rest] = starts[len(roots) : -1] - begun[rest]
-        trained, before = [], []
+        trained: list[NDArray[np.int64]] = []
+        before: list[NDArray[np.int64]] = []
         for k, row in enumerate(numbers):
             at = np.flatnonzero(rows.mask[rows.offsets[row] : rows.offsets[row + 1]])
             for places, tokens in ((trained, at), (before, at - 1)):
                 places.append(tokens + np.where(tokens < begun[k], starts[root_of[k]], own[k]))
         ids = [rows.ids[rows.offsets[row] + start : rows.offsets[row] + stop] for row, start, stop in cuts]
-        flat, *where = (
+        flat, at_trained, at_before = (
             torch.from_numpy(np.concatenate(part).astype(np.int64)).to(device)
             for part in (ids, trained, before)
         )
         with autocast(device):
             hidden = self.forward(flat, lengths, root_of[rest].tolist())
-        return Part(units, numbers, groups, flat, *where, hidden)
+        return Part(units, numbers, groups, flat, at_trained, at_before, hidden)
 
 
 def _check(net: "PreTrainedModel", rows: TokenRows) -> None:
