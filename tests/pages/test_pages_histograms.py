@@ -77,6 +77,13 @@ def test_a_kind_without_values_has_an_empty_row() -> None:
     assert "bad: nothing with RM, median 1.00" in svg
 
 
+def test_without_a_before_there_is_one_histogram_a_kind_over_the_whole_width() -> None:
+    svg = histogram_plot([BAD], before="", after="RBR", axis="reward", title="What is paid")
+    said = [text.text for text in ET.fromstring(svg).iter(f"{SVG}text")]
+    assert said.count("−4") == 1 and "RBR" in said and "RM" not in said
+    assert len(bars(svg)) == 3 and "median −4.00, nine in ten from −4.90 to −3.10 with RBR." in svg
+
+
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match="finite values"):
         plot(HistogramRow("ideal", (float("nan"),), ()))

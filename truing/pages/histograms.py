@@ -32,6 +32,8 @@ def histogram_plot(
 ) -> "Markup":
     """A row of two histograms for each kind, all on one scale, with a line at 0; heights are shares of the kind.
 
+    Where `before` is empty there is one histogram for each kind, of the values after.
+
     Raises:
         ValueError: there is no row, a value is not finite, or none has a value.
     """
@@ -48,7 +50,9 @@ def histogram_plot(
 
     def paint(figure: "Figure") -> None:
         for column, name in enumerate((before, after)):
-            axes = _paint_column(figure, edges, [one[column] for one in shares], column, name)
+            if name:
+                place = (column, 2) if before else (0, 1)
+                axes = _paint_column(figure, edges, [one[column] for one in shares], place, name)
         for y, row in enumerate(rows):
             axes.text(0, 0.1 - y, short(row.label, 20), va="bottom", transform=across(axes), clip_on=False)
         figure.text(
@@ -61,7 +65,13 @@ def histogram_plot(
         )
 
     words = "; ".join(
-        f"{row.label}: {_words(row.before)} with {before}, {_words(row.after)} with {after}" for row in rows
+        f"{row.label}: "
+        + ", ".join(
+            f"{_words(values)} with {name}"
+            for values, name in ((row.before, before), (row.after, after))
+            if name
+        )
+        for row in rows
     )
     return draw(height, paint, title=title, description=f"{words}.")
 
@@ -77,11 +87,12 @@ def _paint_column(
     figure: "Figure",
     edges: NDArray[np.float64],
     shares: Sequence[NDArray[np.float64]],
-    column: int,
+    place: tuple[int, int],
     name: str,
 ) -> "Axes":
     """One axes for a column; row y stands on the line -y, and its highest bar takes most of the pitch."""
-    width = (WIDTH - _LEFT - _GAP - _RIGHT) / 2
+    column, of = place
+    width = (WIDTH - _LEFT - (of - 1) * _GAP - _RIGHT) / of
     left = _LEFT + column * (width + _GAP)
     axes = add_axes(figure, left=left, right=WIDTH - left - width, top=_TOP, bottom=_BOTTOM)
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0.85 - len(shares), 0.9), yticks=[])
@@ -99,7 +110,7 @@ def _paint_column(
             linewidth=0,
             bottom=-y,
             align="edge",
-            color=colour("accent" if column else "muted"),
+            color=colour("accent" if column == of - 1 else "muted"),
             zorder=2,
         )
     return axes

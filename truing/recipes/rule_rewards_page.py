@@ -10,7 +10,6 @@ from truing.methods import (
     RBR_ALONE,
     RM_ALONE,
     RM_AND_RBR,
-    AnswerTable,
     RuleFit,
     TypeFit,
     Violations,
@@ -26,7 +25,10 @@ _AXIS = "reward, less the mean of the ideal answers to the same prompt"
 
 
 def figures_of(fit: RuleFit, *, key: int) -> list[dict[str, Any]]:
-    """For each response type what stands in result.json: sizes, losses, order violations, contributions."""
+    """For each response type what stands in result.json: sizes, losses, order violations, contributions.
+
+    `centred` holds the 5 %, 50 % and 95 % quantiles of the rewards by signal and kind.
+    """
     return [_figures(one, key) for one in fit.types]
 
 
@@ -46,6 +48,10 @@ def _figures(one: TypeFit, key: int) -> dict[str, Any]:
             }
             for part, table in parts.items()
             if (table.ranks[table.pairs[:, 0]] == 1).any()
+        },
+        "centred": {
+            signal: {kind: _quantiles(values) for kind, values in of.items() if values}
+            for signal, of in _spread(one).items()
         },
         "contributions": [asdict(c) for c in feature_contributions(one.trained, one.weights)],
     }
@@ -132,28 +138,30 @@ def _signed(value: float) -> str:
 
 def _histogram(one: TypeFit, *, with_rm: bool) -> object:
     """The rewards of every answer, trained on or not; None where no prompt has an ideal answer."""
-    before, after = (RM_ALONE, RM_AND_RBR) if with_rm else (RM_ALONE, RBR_ALONE)
-    spread: dict[str, dict[str, list[float]]] = {}
-    for table in (one.trained, one.held_out):
-        for signal in (before, after):
-            for kind, values in _centred(table, one, signal).items():
-                spread.setdefault(kind, {before: [], after: []})[signal] += values.tolist()
+    before, after = (RM_ALONE, RM_AND_RBR) if with_rm else ("", RBR_ALONE)
+    spread = _spread(one)
     rows = [
-        HistogramRow(kind, tuple(of[before]) if with_rm else (), tuple(of[after]))
-        for kind, of in spread.items()
+        HistogramRow(kind, tuple(spread[before][kind]) if before else (), tuple(values))
+        for kind, values in spread[after].items()
     ]
     if not any(row.after for row in rows):
         return None
-    return histogram_plot(
-        rows,
-        before=before if with_rm else "no other reward",
-        after=after,
-        axis=_AXIS,
-        title=f"{one.weights.response_type}: what each kind of answer is paid",
-    )
+    title = f"{one.weights.response_type}: what each kind of answer is paid"
+    return histogram_plot(rows, before=before, after=after, axis=_AXIS, title=title)
 
 
-def _centred(
-    table: AnswerTable, one: TypeFit, signal: str
-) -> "Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]":
-    return centred_rewards(table, reward_signals(table, one.weights)[signal]) if len(table.kinds) else {}
+def _spread(one: TypeFit) -> dict[str, dict[str, list[float]]]:
+    """Signal -> kind -> rewards of all answers, less the mean of the ideal ones to the same prompt."""
+    out: dict[str, dict[str, list[float]]] = {}
+    for table in (one.trained, one.held_out):
+        if not table.kinds:
+            continue
+        for signal, rewards in reward_signals(table, one.weights).items():
+            for kind, values in centred_rewards(table, rewards).items():
+                out.setdefault(signal, {}).setdefault(kind, []).extend(values.tolist())
+    return out
+
+
+def _quantiles(values: list[float]) -> dict[str, float]:
+    low, middle, high = np.quantile(np.array(values), (0.05, 0.5, 0.95)).tolist()
+    return {"answers": len(values), "low": low, "median": middle, "high": high}
