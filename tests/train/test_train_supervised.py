@@ -1,6 +1,6 @@
 """The supervised loop against Hugging Face's own loss and gradients, and what it promises besides."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from train.rows import Row, random_row, random_rows
 
 from truing.model import load_local
 from truing.train import SupervisedConfig, TokenRows, Trained, supervised
-from truing.train import engine as subject
+from truing.train import parts as subject
 from truing.types import InputError
 
 LENGTHS = (3, 21, 12, 12, 5, 40, 12)
@@ -42,19 +42,6 @@ def weights(net: hf.PreTrainedModel) -> list[torch.Tensor]:
 
 def same(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-@pytest.fixture
-def gradients() -> Iterator[list[list[torch.Tensor]]]:
-    """The gradients of every optimiser step, parameter by parameter (matrices first, then vectors)."""
-    steps: list[list[torch.Tensor]] = []
-
-    def record(optimizer: torch.optim.Optimizer, *_: object) -> None:
-        steps.append([p.grad.clone() for group in optimizer.param_groups for p in group["params"]])
-
-    handle = register_optimizer_step_pre_hook(record)
-    yield steps
-    handle.remove()
 
 
 def padded_loss(net: hf.PreTrainedModel, rows: Sequence[Row]) -> torch.Tensor:

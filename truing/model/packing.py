@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from truing.model.trunk import close
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -28,6 +30,8 @@ class PackedForward:
     Whether it does is measured on two rows: a recurrent state, attention that is not transformers'
     functional one, or an option that `packed_attention` does not know would mix or change them
     without a word. Such a model reads rows of equal length together, and others one after another.
+
+    Where it packs, rows may also go on from a row that they share: answers, from their prompt.
     """
 
     def __init__(self, net: "PreTrainedModel", sample: Sequence[Tensor]) -> None:
@@ -35,14 +39,24 @@ class PackedForward:
         self._net = net
         self.packs = self._agrees(sample)
 
-    def __call__(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
+    def __call__(self, ids: Tensor, lengths: Sequence[int], after: Sequence[int] = ()) -> Tensor:
         """The last hidden states [T, D], after the final norm, of rows of these lengths end to end in `ids` [T].
 
-        Rows of equal length should lie side by side.
+        Rows of equal length should lie side by side. The last rows may each go on from an earlier one,
+        as if that stood before them: `after` are the numbers of those, which go on from none themselves.
+
+        Raises:
+            ValueError: rows go on from others in a model that does not pack.
         """
         if self.packs:
-            positions = torch.cat([torch.arange(n, device=ids.device) for n in lengths])
-            return self._states(ids[None], position_ids=positions[None], row_lengths=lengths)
+            starts = [0] * (len(lengths) - len(after)) + [lengths[row] for row in after]
+            positions = torch.cat(
+                [torch.arange(s, s + n, device=ids.device) for s, n in zip(starts, lengths, strict=True)]
+            )
+            more = {"position_ids": positions[None], "row_lengths": lengths, "row_after": after}
+            return self._states(ids[None], **more)
+        if after:
+            raise ValueError("this model reads every row from its beginning")
         runs = _runs(lengths)
         parts = zip(_split(ids, runs), runs, strict=True)
         return torch.cat([self._states(part.view(-1, length)) for part, (_, length) in parts])
@@ -72,16 +86,17 @@ class PackedForward:
         with torch.no_grad():
             apart = self(flat, lengths)
             self.packs = True
+            half = lengths[-1] // 2
+            forked = [*lengths[:-1], half, lengths[-1] - half] if half else lengths
             try:
                 with self.attending():
-                    together = self(flat, lengths)
+                    together = self(flat, forked, after=[len(lengths) - 1] if half else ())
             except (TypeError, ValueError):  # the lengths do not arrive, or there is no such interface
                 return False
-        scale = float(apart.abs().amax())
-        return torch.allclose(together, apart, rtol=0, atol=1e-4 * scale)
+        return close(together, apart)
 
 
-def packed_attention(
+def packed_attention(  # noqa: PLR0913  transformers decides on them
     module: nn.Module,  # noqa: ARG001  transformers' signature
     query: Tensor,
     key: Tensor,
@@ -89,30 +104,46 @@ def packed_attention(
     attention_mask: Tensor | None,  # noqa: ARG001
     *,
     row_lengths: Sequence[int],
+    row_after: Sequence[int] = (),
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
     **more: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention of each row to itself: queries [1, H, T, D] and keys [1, K, T, D] to [1, T, H, D].
+    """Causal attention of each row to itself, and to the row it goes on from.
+
+    Queries [1, H, T, D] and keys [1, K, T, D] to [1, T, H, D]; for `row_after` see `PackedForward`.
 
     Raises:
         ValueError: the model asks for what this attention does not do.
     """
     if any(more.get(name) is not None for name in _NEEDS_MORE):
         raise ValueError("this model's attention is not plain")
-    runs = _runs(row_lengths)
-    flat = [_split(x.transpose(1, 2)[0], runs) for x in (query, key, value)]
-    out = []
-    for *qkv, (_, length) in zip(*flat, runs, strict=True):
-        q, k, v = (x.unflatten(0, (-1, length)).transpose(1, 2) for x in qkv)
-        window = None
-        if sliding_window is not None and length > sliding_window:
-            window = _window(length, sliding_window, q.device)
-        attended = F.scaled_dot_product_attention(
-            q, k, v, window, dropout, window is None, scale=scaling, enable_gqa=q.shape[1] != k.shape[1]
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries [B, H, A, D], the last of the [B, K, T, D] keys, to [B * A, H, D]."""
+        mask = None
+        if q.shape[2] < k.shape[2] or (sliding_window is not None and k.shape[2] > sliding_window):
+            mask = _seen(q.shape[2], k.shape[2], sliding_window, q.device)
+        gqa = q.shape[1] != k.shape[1]
+        out = F.scaled_dot_product_attention(
+            q, k, v, mask, dropout, mask is None, scale=scaling, enable_gqa=gqa
         )
-        out.append(attended.transpose(1, 2).flatten(0, 1))
+        return out.transpose(1, 2).flatten(0, 1)
+
+    roots = len(row_lengths) - len(row_after)
+    runs = _runs(row_lengths[:roots]) + [(1, length) for length in row_lengths[roots:]]
+    flat = [_split(x.transpose(1, 2)[0], runs) for x in (query, key, value)]
+    cut = [
+        [x.unflatten(0, (-1, length)).transpose(1, 2) for x, (_, length) in zip(part, runs, strict=True)]
+        for part in flat
+    ]
+    whole = len(runs) - len(row_after)
+    out = [attend(*qkv) for qkv in zip(*(part[:whole] for part in cut), strict=True)]
+    if row_after:
+        begun = [[row[None] for block in part[:whole] for row in block] for part in cut[1:]]
+        for q, k, v, row in zip(*(part[whole:] for part in cut), row_after, strict=True):
+            out.append(attend(q, torch.cat([begun[0][row], k], 2), torch.cat([begun[1][row], v], 2)))
     return torch.cat(out)[None], None
 
 
@@ -125,8 +156,8 @@ def _split(flat: Tensor, runs: Sequence[tuple[int, int]]) -> Sequence[Tensor]:
     return torch.split_with_sizes(flat, [count * length for count, length in runs])
 
 
-def _window(length: int, width: int, device: torch.device) -> Tensor:
-    """True where a token is seen: itself and the `width` - 1 before it [T, T]."""
-    at = torch.arange(length, device=device)
-    behind = at[:, None] - at
-    return (behind >= 0) & (behind < width)
+def _seen(queries: int, keys: int, width: int | None, device: torch.device) -> Tensor:
+    """True where one of the last tokens sees a key: itself and the `width` - 1 before it [queries, keys]."""
+    at = torch.arange(keys, device=device)
+    behind = at[keys - queries :, None] - at
+    return behind >= 0 if width is None else (behind >= 0) & (behind < width)

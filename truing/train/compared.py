@@ -26,6 +26,8 @@ class ComparedRows:
     """The answers of prompt g are the rows groups[g] : groups[g + 1]; [G + 1]."""
     ranks: NDArray[np.int64]
     """1 is the best answer of its prompt, equal is a tie [N]."""
+    shared: NDArray[np.int64]
+    """So many tokens all rows of a prompt begin with; the last token of a row is not among them [G]."""
 
     @classmethod
     def of(cls, groups: Iterable[tuple[Sequence[Row], Sequence[int]]]) -> Self:
@@ -38,18 +40,21 @@ class ComparedRows:
             InputError: there are no prompts, or all answers of one are tied or alike; prompts count from 1.
         """
         rows: list[Row] = []
-        sizes, ranks = [], []
+        sizes, ranks, shared = [], [], []
         for number, (answers, places) in enumerate(groups, start=1):
             if len(answers) != len(places):
                 raise ValueError(f"prompt {number} has {len(answers)} answers and {len(places)} ranks")
             if len(set(places)) < 2:
                 raise InputError(f"prompt {number} has no two answers of different rank", mend="leave it out")
-            rows += _apart(answers, number)
+            common = _common(answers, number)
+            rows += [_Answer(row.ids, [*[False] * common, *row.mask[common:]]) for row in answers]
+            shared.append(common)
             ranks += places
             sizes.append(len(answers))
         if not rows:
             raise InputError("there are no comparisons to train on")
-        return cls(TokenRows.of(rows), np.cumsum([0, *sizes], dtype=np.int64), np.array(ranks, np.int64))
+        numbers = (np.cumsum([0, *sizes]), np.array(ranks), np.array(shared))
+        return cls(TokenRows.of(rows), *(x.astype(np.int64) for x in numbers))
 
     def __len__(self) -> int:
         return len(self.groups) - 1
@@ -67,12 +72,10 @@ class _Answer:
     mask: Sequence[bool]
 
 
-def _apart(answers: Sequence[Row], number: int) -> list[Row]:
-    """The rows with loss only from where they differ; the last token of a row may always carry it."""
+def _common(answers: Sequence[Row], number: int) -> int:
     ids = [answer.ids for answer in answers]
     shortest = min(map(len, ids))
     common = next((i for i in range(shortest) if len({row[i] for row in ids}) > 1), shortest)
     if all(len(row) == common for row in ids):
         raise InputError(f"the answers of prompt {number} are all alike", mend="leave it out")
-    common = min(common, shortest - 1)
-    return [_Answer(row.ids, [*[False] * common, *row.mask[common:]]) for row in answers]
+    return min(common, shortest - 1)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,8 @@ from truing.model import PackedForward
 from truing.numerics import generator
 from truing.run import progress
 from truing.train.optimizer import OptimizerConfig, adamw, schedule
-from truing.train.parts import MICRO_TOKENS, Part, autocast, check, extremes, read
-from truing.train.plan import Plan, micro_batches
+from truing.train.parts import Part, Reader, autocast
+from truing.train.plan import Plan
 from truing.train.resume import Resume
 from truing.train.rows import TokenRows
 from truing.types import InputError
@@ -48,7 +47,7 @@ class Trained:
     """What a training took and how it went."""
 
     tokens: int
-    """Tokens that went through the model, each pass counted."""
+    """Tokens of the rows that were trained on, each pass counted."""
     loss_tokens: int
     """Those of them that carried loss."""
     steps: int
@@ -71,6 +70,8 @@ class Job:
     """What goes through the model; the mask says what carries loss."""
     borders: NDArray[np.int64]
     """Unit u is the rows borders[u] : borders[u + 1]; [U + 1]."""
+    shared: NDArray[np.int64]
+    """So many tokens the rows of each unit have in common at their beginning [U]."""
     weights: NDArray[np.int64]
     """How much each unit counts in the mean of a step [U]."""
     steps: Plan
@@ -88,29 +89,23 @@ class Job:
     forward_context: ForwardContext = nullcontext
     """Opened around every forward pass."""
 
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each unit [U]."""
-        return np.diff(self.rows.offsets[self.borders])
-
 
 def run(job: Job, loss: Loss) -> Trained:
     """Train; see `supervised` for what holds of every loop, the errors included."""
     started = time.process_time()
     net, config, steps = job.net, job.config, job.steps
-    check(net, job.rows)
     device = net.device
+    reader = Reader(net, job.rows, job.borders, job.shared)
     optimizer = adamw(net, config)
     resume = Resume(job.checkpoint, net, optimizer, config, job.identity)
     losses = resume.losses
-    forward = PackedForward(net, extremes(job.rows, device))
-    with progress(len(steps), job.what, unit="steps") as advance, _training(net, device, forward):
+    with progress(len(steps), job.what, unit="steps") as advance, _training(net, device, reader.forward):
         advance(len(losses))
         for number in range(len(losses), len(steps)):
             torch.manual_seed(int(generator(config.key, "dropout", str(number)).integers(2**63)))
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * schedule(number, len(steps), config)
-            losses.append(_backward(job, loss, forward, steps.step(number)))
+            losses.append(_backward(job, loss, reader, steps.step(number)))
             if not math.isfinite(losses[-1]):
                 raise InputError(
                     f"{job.what}: the loss of step {number + 1} is {losses[-1]}",
@@ -122,9 +117,10 @@ def run(job: Job, loss: Loss) -> Trained:
             resume.save(time.process_time() - started, last=number + 1 == len(steps))
             advance(1)
     curve = _curve(losses)
+    tokens = np.diff(job.rows.offsets[job.borders])
     loss_tokens = np.add.reduceat(job.rows.trained, job.borders[:-1])
     return Trained(
-        tokens=int(job.lengths[steps.order].sum()),
+        tokens=int(tokens[steps.order].sum()),
         loss_tokens=int(loss_tokens[steps.order].sum()),
         steps=len(steps),
         cpu_seconds=resume.cpu_seconds + time.process_time() - started,
@@ -133,14 +129,14 @@ def run(job: Job, loss: Loss) -> Trained:
     )
 
 
-def _backward(job: Job, loss: Loss, forward: PackedForward, chosen: NDArray[np.int64]) -> float:
+def _backward(job: Job, loss: Loss, reader: Reader, chosen: NDArray[np.int64]) -> float:
     """Add the gradient of a step's mean loss to the parameters; return the loss."""
     share = 1 / float(job.weights[chosen].sum())
     device = job.net.device
     total = torch.zeros((), device=device)
-    for batch in micro_batches(job.lengths[chosen], MICRO_TOKENS):
+    for units in reader.batches(chosen):
         with job.forward_context():
-            part = read(forward, job.rows, job.borders, chosen[batch], device)
+            part = reader.read(units)
         with autocast(device):
             total += _backward_part(job, loss, part, share)
     return float(total)

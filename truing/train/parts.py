@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from truing.model import PackedForward, computes_bfloat16, context_length
+from truing.train.plan import micro_batches
 from truing.train.rows import TokenRows
 from truing.types import InputError
 
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
 
 MICRO_TOKENS = 2048
 """About so many tokens go through the model at once."""
+_WORTH_SHARING = 16
+"""Tokens that a unit must spare for its rows to be cut in two."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Whole units that went through the model in one forward pass: n rows of T tokens in all.
+    """Whole units that went through the model in one forward pass: n rows, T tokens in all.
 
-    A unit is what the plan moves about: a row, or the answers of one prompt.
+    A unit is what the plan moves about: a row, or the answers of one prompt. What the rows of a unit
+    share at their beginning may be there once for all of them.
     """
 
     units: NDArray[np.int64]
@@ -33,41 +37,83 @@ class Part:
     """The numbers of the rows, unit by unit [n]."""
     groups: NDArray[np.int64]
     """The rows of the k-th unit are rows[groups[k] : groups[k + 1]]."""
-    starts: NDArray[np.int64]
-    """Where each row begins in the flat tensors [n]."""
-    lengths: NDArray[np.int64]
-    """Tokens of each row [n]."""
     ids: Tensor
     """Token ids [T]."""
-    trained: NDArray[np.int64]
-    """Where in the flat tensors the tokens that carry loss are, row by row."""
+    trained: Tensor
+    """Where in `ids` the tokens that carry loss are, row by row [M]."""
+    before: Tensor
+    """Where the token before each of them is [M]."""
     hidden: Tensor
     """Last hidden states, after the final norm [T, D]."""
 
 
-def read(
-    forward: PackedForward,
-    rows: TokenRows,
-    borders: NDArray[np.int64],
-    units: NDArray[np.int64],
-    device: torch.device,
-) -> Part:
-    """Send the rows borders[u] : borders[u + 1] of every unit u through the model, longest row first."""
-    numbers = np.concatenate([np.arange(borders[u], borders[u + 1]) for u in units])
-    groups = np.append(0, np.cumsum(borders[units + 1] - borders[units]))
-    lengths = rows.lengths[numbers]
-    laid = np.argsort(-lengths, kind="stable")
-    starts = np.empty_like(lengths)
-    starts[laid] = np.cumsum(lengths[laid]) - lengths[laid]
-    ids, mask = rows.take(numbers[laid])
-    at = [start + np.flatnonzero(mask[start : start + n]) for start, n in zip(starts, lengths, strict=True)]
-    flat = torch.from_numpy(ids.astype(np.int64)).to(device)
-    with autocast(device):
-        hidden = forward(flat, lengths[laid].tolist())
-    return Part(units, numbers, groups, starts, lengths, flat, np.concatenate(at), hidden)
+class Reader:
+    """Sends units through a model: micro-batches of whole units, nothing padded."""
+
+    def __init__(
+        self,
+        net: "PreTrainedModel",
+        rows: TokenRows,
+        borders: NDArray[np.int64],
+        shared: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Unit u is the rows borders[u] : borders[u + 1], which begin with the same shared[u] tokens.
+
+        Raises:
+            InputError: a row does not fit the model.
+        """
+        _check(net, rows)
+        self._net, self._rows, self._borders = net, rows, borders
+        self.forward = PackedForward(net, _extremes(rows, net.device))
+        again = np.diff(borders) - 1
+        self._shared = np.zeros_like(again)
+        if shared is not None and self.forward.packs:
+            self._shared = np.where(again * shared >= _WORTH_SHARING, shared, 0)
+        self.lengths = np.diff(rows.offsets[borders]) - again * self._shared
+        """Tokens of each unit that go through the model [U]."""
+
+    def batches(self, units: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """The units, largest first, in batches of at most about `MICRO_TOKENS`; see `micro_batches`."""
+        return [units[batch] for batch in micro_batches(self.lengths[units], MICRO_TOKENS)]
+
+    def read(self, units: NDArray[np.int64]) -> Part:
+        """Send the units through the model at once, what the rows of one share at their beginning once."""
+        rows, device = self._rows, self._net.device
+        numbers = np.concatenate([np.arange(self._borders[u], self._borders[u + 1]) for u in units])
+        sizes = self._borders[units + 1] - self._borders[units]
+        groups = np.append(0, np.cumsum(sizes))
+        begun = np.repeat(self._shared[units], sizes)
+        firsts = np.repeat(groups[:-1], sizes)
+        # A root is a whole row or the beginning of a unit's rows, and is known by its first row.
+        roots = np.flatnonzero((begun == 0) | (np.arange(len(numbers)) == firsts))
+        reach = np.where(begun == 0, rows.lengths[numbers], begun)
+        roots = roots[np.argsort(-reach[roots], kind="stable")]
+        rest = np.flatnonzero(begun)
+        cuts = [(numbers[k], 0, reach[k]) for k in roots]
+        cuts += [(numbers[k], begun[k], rows.lengths[numbers[k]]) for k in rest]
+        lengths = [int(stop - start) for _, start, stop in cuts]
+        starts = np.cumsum([0, *lengths])
+        root_of = np.empty(len(numbers), np.int64)
+        root_of[roots] = np.arange(len(roots))
+        root_of = np.where(begun > 0, root_of[firsts], root_of)
+        own = starts[root_of]
+        own[rest] = starts[len(roots) : -1] - begun[rest]
+        trained, before = [], []
+        for k, row in enumerate(numbers):
+            at = np.flatnonzero(rows.mask[rows.offsets[row] : rows.offsets[row + 1]])
+            for places, tokens in ((trained, at), (before, at - 1)):
+                places.append(tokens + np.where(tokens < begun[k], starts[root_of[k]], own[k]))
+        ids = [rows.ids[rows.offsets[row] + start : rows.offsets[row] + stop] for row, start, stop in cuts]
+        flat, *where = (
+            torch.from_numpy(np.concatenate(part).astype(np.int64)).to(device)
+            for part in (ids, trained, before)
+        )
+        with autocast(device):
+            hidden = self.forward(flat, lengths, root_of[rest].tolist())
+        return Part(units, numbers, groups, flat, *where, hidden)
 
 
-def check(net: "PreTrainedModel", rows: TokenRows) -> None:
+def _check(net: "PreTrainedModel", rows: TokenRows) -> None:
     """Raise InputError where a row does not fit the model."""
     context = context_length(net)
     if context is not None and rows.lengths.max() > context:
@@ -83,7 +129,7 @@ def check(net: "PreTrainedModel", rows: TokenRows) -> None:
         raise InputError(f"row {row} has the token {rows.ids[at]}, the model's vocabulary is {vocabulary}")
 
 
-def extremes(rows: TokenRows, device: torch.device) -> list[Tensor]:
+def _extremes(rows: TokenRows, device: torch.device) -> list[Tensor]:
     """The shortest and the longest row, on which a model shows whether its rows can be packed."""
     ends = (rows.lengths.argmin(), rows.lengths.argmax())
     return [torch.from_numpy(rows.take(np.array([row]))[0].astype(np.int64)).to(device) for row in ends]

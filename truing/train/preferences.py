@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from truing.model import PackedForward, Trunk, unwrapped
+from truing.model import Trunk, unwrapped
 from truing.numerics import chunked_logprobs, implicit_rewards, ranking_loss
 from truing.run import progress
 from truing.train.compared import ComparedRows
 from truing.train.engine import ExtraLoss, ForwardContext, Job, Trained, run
 from truing.train.loss import LOGIT_ROWS, logprobs_once
 from truing.train.optimizer import OptimizerConfig, check_above_zero
-from truing.train.parts import MICRO_TOKENS, Part, autocast, check, extremes, read
-from truing.train.plan import micro_batches, plan
+from truing.train.parts import Part, Reader, autocast
+from truing.train.plan import plan
 from truing.train.rows import TokenRows
 from truing.types import InputError
 
@@ -68,7 +68,7 @@ def dpo(
         data: the comparisons.
         config: how.
         reference: summed log-probability of each answer under the model that `net` began as [N], as
-            `sequence_logprobs(net, data.rows)` gives it before the training.
+            `sequence_logprobs(net, data)` gives it before the training.
         what: the job's name in the progress line.
         checkpoint: as in `supervised`.
         extra_loss: as in `supervised`, but summed over prompts and divided by the step's prompts.
@@ -90,14 +90,14 @@ def dpo(
         total = torch.zeros((), device=trunk.device)
         ranks, base = (torch.from_numpy(x[part.rows]).to(trunk.device) for x in (data.ranks, references))
         groups = torch.from_numpy(part.groups).to(trunk.device)
-        at = torch.from_numpy(part.trained).to(trunk.device)
         counts = data.rows.trained[part.rows]
         before = np.append(0, np.cumsum(counts))
         # Some prompts at a time: their logits stay in the cache and are gone before the next.
         for first, last in _spans(before[part.groups]):
             rows = slice(part.groups[first], part.groups[last])
-            here = at[before[rows.start] : before[rows.stop]]
-            logprobs = logprobs_once(trunk.logits(part.hidden[here - 1]), part.ids[here])
+            tokens = slice(before[rows.start], before[rows.stop])
+            logits = trunk.logits(part.hidden[part.before[tokens]])
+            logprobs = logprobs_once(logits, part.ids[part.trained[tokens]])
             policy = torch.stack([row.sum() for row in logprobs.split(counts[rows].tolist())])
             rewards = implicit_rewards(policy, base[rows], config.beta)
             mean = ranking_loss(rewards, ranks[rows], groups[first : last + 1] - groups[first])
@@ -111,6 +111,7 @@ def dpo(
         net,
         data.rows,
         borders=data.groups,
+        shared=data.shared,
         weights=each,
         steps=plan(each, tokens_per_step=config.prompts_per_step, passes=config.passes, key=config.key),
         config=config,
@@ -124,27 +125,31 @@ def dpo(
 
 
 def sequence_logprobs(
-    net: "PreTrainedModel", rows: TokenRows, *, what: str = "log-probabilities"
+    net: "PreTrainedModel", rows: TokenRows | ComparedRows, *, what: str = "log-probabilities"
 ) -> NDArray[np.float32]:
     """Summed log-probability (nats) of the tokens of each row that carry loss [N]; `net` is left in `eval` mode.
 
-    Matrix products run in bfloat16 where those of the loops do.
+    Of `ComparedRows`, what the answers of a prompt share is read once. Matrix products run in bfloat16
+    where those of the loops do.
 
     Raises:
         InputError: a row is longer than the model's context or has a token that the model has not.
     """
     net = unwrapped(net)
     trunk = Trunk(net)
-    check(net, rows)
-    forward = PackedForward(net, extremes(rows, trunk.device))
+    if isinstance(rows, ComparedRows):
+        rows, borders, shared = rows.rows, rows.groups, rows.shared
+    else:
+        borders, shared = np.arange(len(rows) + 1), None
+    reader = Reader(net, rows, borders, shared)
     sums = np.empty(len(rows), np.float32)
-    batches = micro_batches(rows.lengths, MICRO_TOKENS)
-    with progress(len(batches), what, unit="batches") as advance, torch.no_grad(), forward.attending():
-        for batch in batches:
-            part = read(forward, rows, np.arange(len(rows) + 1), batch, trunk.device)
-            at = torch.from_numpy(part.trained).to(trunk.device)
+    batches = reader.batches(np.arange(len(borders) - 1))
+    with progress(len(batches), what, unit="batches") as advance, torch.no_grad(), reader.forward.attending():
+        for units in batches:
+            part = reader.read(units)
             with autocast(trunk.device):
-                logprobs = chunked_logprobs(part.hidden[at - 1], trunk.logits, part.ids[at])
+                hidden = part.hidden[part.before]
+                logprobs = chunked_logprobs(hidden, trunk.logits, part.ids[part.trained])
             counts = rows.trained[part.rows].tolist()
             sums[part.rows] = torch.stack([row.sum() for row in logprobs.split(counts)]).cpu().numpy()
             advance(1)

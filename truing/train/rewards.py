@@ -79,8 +79,7 @@ def reward_modelling(
 
     def loss(part: Part, share: float) -> Tensor:
         device = part.ids.device
-        ends = torch.from_numpy(part.trained).to(device)
-        rewards = head(part.hidden[ends]).squeeze(-1).float()
+        rewards = head(part.hidden[part.trained]).squeeze(-1).float()
         ranks, groups = (torch.from_numpy(x).to(device) for x in (data.ranks[part.rows], part.groups))
         mean = ranking_loss(rewards, ranks, groups, divide_by=config.divide_by)
         value = mean * (len(part.units) * share)
@@ -94,6 +93,7 @@ def reward_modelling(
         net,
         replace(data.rows, mask=last),
         borders=data.groups,
+        shared=data.shared,
         weights=each,
         steps=plan(each, tokens_per_step=config.prompts_per_step, passes=config.passes, key=config.key),
         config=config,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from truing.model import Trunk, unwrapped
@@ -80,14 +79,13 @@ def supervised(
     trunk = Trunk(net)
 
     def loss(part: Part, share: float) -> Tensor:
-        at = torch.from_numpy(part.trained).to(part.ids.device)
-        # The first token of a row is never trained on, so `at - 1` stays in the row.
-        return backward_nll(part.hidden[at - 1], trunk.logits, part.ids[at], share)
+        return backward_nll(part.hidden[part.before], trunk.logits, part.ids[part.trained], share)
 
     job = Job(
         net,
         rows,
         borders=np.arange(len(rows) + 1),
+        shared=np.zeros(len(rows), np.int64),
         weights=rows.trained,
         steps=plan(
             rows.lengths, tokens_per_step=config.tokens_per_step, passes=config.passes, key=config.key
