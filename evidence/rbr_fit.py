@@ -22,6 +22,7 @@ from evidence.preference_arms import read_kept, write_kept
 from evidence.rbr_arms import (
     JUDGES,
     TYPES,
+    Draft,
     RBRArm,
     Rewards,
     by_oracle,
@@ -32,11 +33,11 @@ from evidence.rbr_arms import (
     rewards,
     thresholds,
 )
+from truing.grade import RuleFeatures
 from truing.methods import (
     RBR_ALONE,
     RM_ALONE,
     RM_AND_RBR,
-    AnswerTable,
     RankedAnswers,
     RBRConfig,
     answer_tables,
@@ -77,7 +78,7 @@ class Errors:
     cells: tuple[str, ...]
     by: Mapping[str, tuple[float, ...]]
     undecided: int
-    """Drafts on which a judge did not decide; their pairs are left out."""
+    """Drafts on which a judge did not decide, or that were then alone; they are in no pair."""
 
 
 Found = dict[tuple[int, int], dict[str, Errors]]
@@ -190,33 +191,51 @@ def errors(arm: RBRArm, folder: Path, human: Sequence[int]) -> dict[str, Errors]
 
 
 def _errors_of(
-    arm: RBRArm, response_type: str, mine: Sequence[Any], scored: Mapping[int, Rewards], folder: Path
+    arm: RBRArm, response_type: str, mine: Sequence[Draft], scored: Mapping[int, Rewards], folder: Path
 ) -> dict[str, Any]:
-    tests = [replace(draft.row, rm=scored[0].of(draft.row)) for draft in mine]
-    tables = {judge: answer_tables(tests, features(judge, response_type, folder)) for judge in JUDGES}
-    undecided = sum(sum(found.missing.values()) for found in tables.values())
-    if undecided:
-        raise RuntimeError(f"{undecided} drafts of {response_type} without a verdict: {tables}")
+    judged = {judge: features(judge, response_type, folder) for judge in JUDGES}
+    decided = [(draft, _decided(draft, judged)) for draft in mine]
+    tests = [(draft, at) for draft, at in decided if len({draft.ranks[i] for i in at}) > 1]
+    rows = [_kept(draft.row, at, scored[0]) for draft, at in tests]
+    tables = {judge: answer_tables(rows, of).of[0] for judge, of in judged.items()}
+    table = tables["judge"]
     by: dict[str, list[float]] = {}
-    table = tables["judge"].of[0]
     for n, of in scored.items():
-        rewarded = np.array([value for draft in mine for value in of.of(draft.row)])
+        rewarded = np.array([of.of(draft.row)[i] for draft, at in tests for i in at])
         by[f"{HUMAN} {n}" if n else RM_ALONE] = order_errors(table, rewarded)[0].tolist()
     for judge in JUDGES:
-        rows, _ = confirmed(arm, judge, response_type, max(SIZES), folder)
-        rows = [replace(row, rm=scored[0].of(row)) for row in rows]
+        written, _ = confirmed(arm, judge, response_type, max(SIZES), folder)
+        written = [replace(row, rm=scored[0].of(row)) for row in written]
         for size in SIZES:
             for name, config in (("", CONFIG), (" ours", OURS)):
-                fit = fit_rule_weights(rows[:size], features(judge, response_type, folder), config)
-                told = reward_signals(tables[judge].of[0], fit.weights.types[0])
+                fit = fit_rule_weights(written[:size], judged[judge], config)
+                told = reward_signals(tables[judge], fit.weights.types[0])
                 for signal in (RM_AND_RBR, RBR_ALONE):
-                    key = f"{judge} {size} {signal}{name}"
-                    by[key] = order_errors(tables[judge].of[0], told[signal])[0].tolist()
-    return {"cells": _cells(table, mine), "by": by, "undecided": undecided}
+                    by[f"{judge} {size} {signal}{name}"] = order_errors(table, told[signal])[0].tolist()
+    return {
+        "cells": [tests[int(table.rows[i])][0].cell for i in table.pairs[:, 0]],
+        "by": by,
+        "undecided": sum(len(draft.answers) for draft in mine) - len(table.kinds),
+    }
 
 
-def _cells(table: AnswerTable, mine: Sequence[Any]) -> list[str]:
-    return [mine[int(table.rows[i])].cell for i in table.pairs[:, 0]]
+def _decided(draft: Draft, judged: Mapping[str, RuleFeatures]) -> list[int]:
+    """The answers on which every judge decided: all rewards are held against the same pairs."""
+    shown, n = draft.row.shown, len(draft.answers)
+    found = [of.of(shown, [draft.response_type] * n) for of in judged.values()]
+    return [i for i in range(n) if all(one[i].values is not None for one in found)]
+
+
+def _kept(row: RankedAnswers, at: Sequence[int], rm: Rewards) -> RankedAnswers:
+    answers, kinds = (tuple(of[i] for i in at) for of in (row.answers, row.kinds))
+    scores = rm.of(row)
+    return replace(
+        row,
+        answers=answers,
+        kinds=kinds,
+        ranks=tuple(row.ranks[i] for i in at),
+        rm=tuple(scores[i] for i in at),
+    )
 
 
 def measures(found: Found) -> Measured:
@@ -225,8 +244,15 @@ def measures(found: Found) -> Measured:
     bases = sorted({base for base, _ in found})
     for response_type in TYPES:
         pooled = _pooled([of[response_type] for of in found.values()])
+        out[f"{response_type}: drafts without a verdict"] = _exactly(pooled.undecided)
         for name in pooled.by:
             out[f"{response_type}: pairs in the wrong order, {name}"] = _share(pooled, pooled.by[name])
+        for topic in TYPES[response_type] if len(TYPES[response_type]) > 1 else ():
+            mine = _only(pooled, topic)
+            for name in (RM_ALONE, *(f"{judge} {PROMISED[0]} {RM_AND_RBR}" for judge in JUDGES)):
+                out[f"{response_type}, {topic}: pairs in the wrong order, {name}"] = _share(
+                    mine, mine.by[name]
+                )
         for judge in JUDGES:
             for size in SIZES:
                 key = f"{judge} {size} {RM_AND_RBR}"
@@ -253,6 +279,12 @@ def _pooled(parts: Sequence[Errors]) -> Errors:
         {name: tuple(e for one in parts for e in one.by[name]) for name in names},
         sum(one.undecided for one in parts),
     )
+
+
+def _only(errors: Errors, topic: str) -> Errors:
+    keep = [i for i, cell in enumerate(errors.cells) if cell.startswith(f"{topic}: ")]
+    by = {name: tuple(values[i] for i in keep) for name, values in errors.by.items()}
+    return Errors(tuple(errors.cells[i] for i in keep), by, errors.undecided)
 
 
 def _share(errors: Errors, values: Sequence[float]) -> Measure:

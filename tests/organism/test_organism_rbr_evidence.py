@@ -27,7 +27,7 @@ def errors(key: int, *, rm: float, both: float) -> Errors:
     ]
     by = {name: tuple((rng.random(120) < both).astype(float)) for name in names}
     by |= {RM_ALONE: tuple((rng.random(120) < rm).astype(float)), f"{HUMAN} {PROMISED[0]}": by[names[0]]}
-    return Errors(tuple(f"cell {i // 3}" for i in range(120)), by, 0)
+    return Errors(tuple(f"{('advice', 'lookalike')[i // 60]}: cell {i // 3}" for i in range(120)), by, 0)
 
 
 def test_a_claim_stands_on_its_worst_base() -> None:
@@ -42,6 +42,8 @@ def test_a_claim_stands_on_its_worst_base() -> None:
     one = alone["judge, comply: ordering error taken off, 100 prompts"]
     own = better["comply"].by
     assert one.value == pytest.approx(np.mean(own[RM_ALONE]) - np.mean(own[f"judge 100 {RM_AND_RBR}"]))
+    of_advice = alone["comply, advice: pairs in the wrong order, RM"]
+    assert of_advice.n == 20 and of_advice.value == pytest.approx(np.mean(own[RM_ALONE][:60]))
     assert alone[taken_off("judge", "comply", 100)].value == one.low < one.value
 
 

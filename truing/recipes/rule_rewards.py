@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from truing.methods import (
     tune_thresholds,
     write_comparisons,
 )
-from truing.model import identify, load
+from truing.model import find_folder, identify, load
 from truing.recipes.rule_reward_rows import read_gold, read_recipes, read_rule_rows
 from truing.recipes.rule_rewards_page import figures_of, rule_rewards_page
 from truing.run import Journal, Run
@@ -64,7 +64,8 @@ def align_rbr(job: RuleRewardJob, out: Path, config: RBRConfig, *, device: str =
     files = {name: path for name in ("data", "recipe", "gold") if (path := getattr(job, name)) is not None}
     refs = {name: thaw(identify(ref)) for name in ("judge", "writer") if (ref := getattr(job, name))}
     if job.reward:
-        refs["reward"] = {"reference": job.reward}
+        files_of = (path for path in sorted(find_folder(job.reward).iterdir()) if path.is_file())
+        refs["reward"] = {path.name: _digest_of(path) for path in files_of}
     numbers = {
         name: getattr(job, name) for name in ("template", "shots", "tries", "temperature", "max_tokens")
     }
@@ -240,6 +241,12 @@ def _rules(source: str) -> RuleSet:
     if found is None:
         raise InputError(f"the specification {source} has no rules", mend="give a YAML file of rules")
     return found
+
+
+def _digest_of(path: Path) -> str:
+    """Of a file that may be large."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _digest(path: Path) -> str:
