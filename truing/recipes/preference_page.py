@@ -51,7 +51,9 @@ def preference_page(
         error=f"{figures.calibration.error:.3f}",
         by_chance=f"{figures.calibration.by_chance:.3f}",
         length=_length(figures),
-        pays=[(name, f"{weight:+.3f}".replace("-", "−")) for name, weight in _largest(result.get("pays", {}))],
+        pays=[
+            (name, f"{weight:+.3f}".replace("-", "−")) for name, weight in _largest(result.get("pays", {}))
+        ],
         moved=[] if moved is None else _moved(moved),
         skipped=[(why, f"{n:,}") for why, n in result["skipped"].items()],
         settings=[(name.replace("_", " "), str(value)) for name, value in settings.items()],
