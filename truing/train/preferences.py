@@ -115,7 +115,7 @@ def dpo(
         weights=each,
         steps=plan(each, tokens_per_step=config.prompts_per_step, passes=config.passes, key=config.key),
         config=config,
-        identity={"comparisons": data.digest, "reference": sha256(references.tobytes()).hexdigest()},
+        identity={"set of comparisons": data.digest, "reference": sha256(references.tobytes()).hexdigest()},
         what=what,
         checkpoint=checkpoint,
         extra_loss=extra_loss,
