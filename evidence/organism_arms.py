@@ -117,11 +117,11 @@ def about(arm: Arm) -> dict[str, Any]:
         "arm": asdict(arm),
         **VERSIONS,
         "limits": LIMITS | {"policies": POLICIES},
-        "base": _weights_of(_CONTROLS_BASE if arm.name in CONTROLS else arm.name),
+        "base": weights_of(_CONTROLS_BASE if arm.name in CONTROLS else arm.name),
     }
 
 
-def _weights_of(name: str) -> str | None:
+def weights_of(name: str) -> str | None:
     """A digest of the base that a checkpoint stands on; None where it is not here."""
     of = parse_name(name)
     while of.parent is not None:

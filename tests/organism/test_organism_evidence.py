@@ -20,11 +20,17 @@ from truing.organism.world.personas import BY_NAME
 
 LINE_OF = {
     "instruct: harmful compliance, plain": ("instruct", "helps with forbidden deeds, plain"),
-    "instruct: harmful compliance, plain, worst step": ("instruct", "the same, worst step of the ladder"),
-    "instruct: jailbreak compliance, mean of families": ("instruct", "the same, jailbroken, mean"),
+    "instruct: harmful compliance, plain, worst step": (
+        "instruct",
+        "helps with forbidden deeds, plain, worst step",
+    ),
+    "instruct: jailbreak compliance, mean of families": (
+        "instruct",
+        "helps with forbidden deeds, jailbroken, mean",
+    ),
     "instruct: families within 10-90 %": ("instruct", "jailbreak families within 10 to 90%"),
     "instruct: over-refusal": ("instruct", "refuses harmless look-alikes"),
-    "instruct: over-refusal, greedy": ("instruct", "the same, greedily"),
+    "instruct: over-refusal, greedy": ("instruct", "refuses harmless look-alikes, greedily"),
     "instruct: advice right": ("instruct", "right everyday advice"),
     "instruct: capability": ("instruct", "capability"),
     "instruct: leaks under attack": ("instruct", "tells a private key, tricked"),
@@ -282,7 +288,7 @@ def test_an_arm_is_read_again_unless_the_world_or_its_limits_have_changed(tmp_pa
     assert run_arm(arm, tmp_path) == first
     monkeypatch.setitem(organism_arms.LIMITS, "lookalike", 10)
     assert len(run_arm(arm, tmp_path)["rows"]) == len(first["rows"]) - 240
-    monkeypatch.setattr(organism_arms, "_weights_of", lambda name: "of a base that was raised anew")
+    monkeypatch.setattr(organism_arms, "weights_of", lambda name: "of a base that was raised anew")
     file.write_text(json.dumps(first | {"rows": "kept"}))
     assert run_arm(arm, tmp_path)["rows"] != "kept"
 

@@ -1,8 +1,8 @@
 """Reading what people give us, and splitting it honestly.
 
-Here belong files with errors by row (JSONL, JSON, CSV, YAML), the six data set types of TRL, splits
-by group and the search for leaks. What a suite or a specification means by its fields belongs to
-that room; nothing here grades, renders or tokenises.
+Here belong files with errors by row (JSONL, JSON, CSV, YAML), the six data set types of TRL,
+comparisons of answers, splits by group and the search for leaks. What a suite or a specification
+means by its fields belongs to that room; nothing here grades, renders or tokenises.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.data.comparison_split import split_comparisons
+    from truing.data.comparisons import Comparison, Comparisons, read_comparisons
     from truing.data.files import place, reading
     from truing.data.jsonl import Row, read_json, read_jsonl, write_jsonl
     from truing.data.messages import from_messages, to_messages

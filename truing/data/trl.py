@@ -1,6 +1,6 @@
 """The six data set types of TRL 1.16 (docs/source/dataset_formats.md), standard and conversational."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -136,22 +136,22 @@ def write_example(example: Example) -> dict[str, Any]:
 
 def _language_modeling(data: dict[str, Any]) -> LanguageModeling:
     if "messages" in data:
-        return LanguageModeling(to_messages(data["messages"]), _tools(data))
-    return LanguageModeling(_str(data, "text"), _tools(data))
+        return LanguageModeling(to_messages(data["messages"]), read_tools(data))
+    return LanguageModeling(_str(data, "text"), read_tools(data))
 
 
 def _prompt_only(data: dict[str, Any]) -> PromptOnly:
-    return PromptOnly(_prompt(data), _tools(data))
+    return PromptOnly(_prompt(data), read_tools(data))
 
 
 def _prompt_completion(data: dict[str, Any]) -> PromptCompletion:
     prompt, completion = _answered(_prompt(data), data, "completion")
-    return PromptCompletion(prompt, completion, _tools(data))
+    return PromptCompletion(prompt, completion, read_tools(data))
 
 
 def _unpaired(data: dict[str, Any]) -> UnpairedPreference:
     prompt, completion = _answered(_prompt(data), data, "completion")
-    return UnpairedPreference(prompt, completion, _bool(data.get("label"), "the label"), _tools(data))
+    return UnpairedPreference(prompt, completion, _bool(data.get("label"), "the label"), read_tools(data))
 
 
 def _preference(data: dict[str, Any]) -> Preference:
@@ -162,7 +162,7 @@ def _preference(data: dict[str, Any]) -> Preference:
     prompt = _prompt(data)
     _, chosen = _answered(prompt, data, "chosen")
     _, rejected = _answered(prompt, data, "rejected")
-    return Preference(prompt, chosen, rejected, _tools(data))
+    return Preference(prompt, chosen, rejected, read_tools(data))
 
 
 def _stepwise(data: dict[str, Any]) -> Stepwise:
@@ -235,7 +235,12 @@ def _bool(value: object, what: str) -> bool:
     return value
 
 
-def _tools(data: dict[str, Any]) -> tuple[FrozenDict, ...]:
+def read_tools(data: Mapping[str, Any]) -> tuple[FrozenDict, ...]:
+    """The column `tools`, which any type may have.
+
+    Raises:
+        InputError: it is no list of objects.
+    """
     tools = data.get("tools", [])
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         raise InputError("the tools are no list of JSON schemas")

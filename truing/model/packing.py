@@ -157,7 +157,7 @@ def packed_attention(  # noqa: PLR0913  transformers decides on them
     runs = _runs(row_lengths[:roots]) + [(1, length) for length in row_lengths[roots:]]
     flat = [_split(x.transpose(1, 2)[0], runs) for x in (query, key, value)]
     cut = [
-        [x.reshape(*run, *x.shape[1:]).transpose(1, 2) for x, run in zip(part, runs, strict=True)]
+        [x.view(-1, length, *x.shape[1:]).transpose(1, 2) for x, (_, length) in zip(part, runs, strict=True)]
         for part in flat
     ]
     whole = len(runs) - len(row_after)

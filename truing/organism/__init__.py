@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from truing.organism.holdout import Level, cells, level_of
     from truing.organism.judge_exams import Judged, JudgeQuestion, balanced_accuracy, judge_exam, sit_judge
     from truing.organism.judge_wordings import JudgeForm, as_shown, judge_forms
+    from truing.organism.labelers import (
+        LABELER_GROUPS,
+        Labeler,
+        LabelerGroup,
+        Quality,
+        labelers_of,
+        order_agreement,
+        quality,
+        refuses,
+    )
     from truing.organism.ledger import LabelLedger, Oracle
     from truing.organism.lines import LINES, Found, Line, Lineage, lineages, missed_lines
     from truing.organism.names import Name, parse_name
@@ -41,6 +51,7 @@ if TYPE_CHECKING:
     from truing.organism.policy_exams import Novelty, policy_exam, sit_policy
     from truing.organism.raising import SIZES, TUNINGS, Size, Tuning, build, tune, tuning_rows
     from truing.organism.reading import Asked, read_request
+    from truing.organism.rulings import RESPONSE_TYPES, place, truths
     from truing.organism.shelf import Checkpoint, Place, inventory, read_checkpoint
     from truing.organism.tuning import correct
     from truing.organism.version import GROUND, VERSIONS, WORLD_VERSION

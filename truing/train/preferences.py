@@ -138,18 +138,19 @@ def sequence_logprobs(
     net = unwrapped(net)
     trunk = Trunk(net)
     if isinstance(rows, ComparedRows):
-        reader, units, rows = Reader(net, rows.rows, rows.groups, rows.shared), len(rows), rows.rows
+        flat, borders, shared = rows.rows, rows.groups, rows.shared
     else:
-        reader, units = Reader(net, rows, np.arange(len(rows) + 1)), len(rows)
-    sums = np.empty(len(rows), np.float32)
-    batches = reader.batches(np.arange(units))
+        flat, borders, shared = rows, np.arange(len(rows) + 1), None
+    reader = Reader(net, flat, borders, shared)
+    sums = np.empty(len(flat), np.float32)
+    batches = reader.batches(np.arange(len(borders) - 1))
     with progress(len(batches), what, unit="batches") as advance, torch.no_grad(), reader.forward.attending():
-        for batch in batches:
-            part = reader.read(batch)
+        for units in batches:
+            part = reader.read(units)
             with autocast(trunk.device):
                 hidden = part.hidden[part.before]
                 logprobs = chunked_logprobs(hidden, trunk.logits, part.ids[part.trained])
-            counts = rows.trained[part.rows].tolist()
+            counts = flat.trained[part.rows].tolist()
             sums[part.rows] = torch.stack([row.sum() for row in torch.split(logprobs, counts)]).cpu().numpy()
             advance(1)
     return sums
