@@ -162,6 +162,19 @@ def test_a_steered_model_can_be_trained(
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("loop", ["rm", "dpo"])
+def test_bfloat16_is_close_to_float32_and_leaves_float32_weights(
+    loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = train(loop, model_for(loop)).loss
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    net = model_for(loop)
+    rough = train(loop, net).loss
+    assert rough != exact
+    assert rough == pytest.approx(exact, rel=0.05)
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+
+
 def adapted(loop: str, **options: Any) -> Any:
     kind = "SEQ_CLS" if loop == "rm" else "CAUSAL_LM"
     config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type=kind, **options)
@@ -218,7 +231,10 @@ def test_a_reward_model_with_an_adapter_is_saved_with_its_head_merged_or_apart(t
 
     net.peft_config["default"].base_model_name_or_path = str(checkpoint("llama"))
     net.save_pretrained(tmp_path / "apart")
-    np.testing.assert_allclose(ScalarModel.load(tmp_path / "apart").score(rows), wanted, atol=1e-5)
+    loaded = ScalarModel.load(tmp_path / "apart")
+    np.testing.assert_allclose(loaded.score(rows), wanted, atol=1e-5)
+    loaded.save(tmp_path / "again")
+    np.testing.assert_allclose(ScalarModel.load(tmp_path / "again").score(rows), wanted, atol=1e-5)
 
 
 def test_an_adapter_without_a_head_on_a_base_without_one_is_refused(tmp_path: Path) -> None:
