@@ -33,7 +33,7 @@ from truing.numerics import generator
 from truing.train import ComparedRows
 
 VOCABULARY = 4096
-PAIRS = 5
+PAIRS = 4
 BATCH = 8
 """Rows, or prompts, of an optimiser step: TRL's default."""
 RATE = 1e-4
