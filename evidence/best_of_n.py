@@ -71,7 +71,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     seeds = [FRESH + options.seed + i for i in range(1 if options.quick else SEEDS)]
     arms = [RBRArm(base, seed) for seed in seeds for base in (BASES[:1] if options.quick else BASES)]
     folder = options.out / "rbr_fit"  # where its arms are kept, which stand under these
-    with progress(len(arms), "arms") as advance, ProcessPoolExecutor(2) as pool:
+    with progress(len(arms), "arms", unit="arms") as advance, ProcessPoolExecutor(2) as pool:
         for job in [pool.submit(chosen, arm, folder, LabelLedger()) for arm in arms]:
             job.result()
             advance(1)

@@ -245,8 +245,8 @@ def test_a_model_that_knows_the_mean_labeler_is_at_the_ceiling_and_pays_as_peopl
     assert found["a refusal: price above its labelers', at least"].value < -0.05
     assert found["look-alikes and notes: accuracy lost with cautious labelers, lower bound"].value > 0.1
     assert found[reward_model.OVERFITTING].value == 0
-    blind = [lineage(seed, town, lambda row: [float(len(text)) for text in row.answers]) for seed in (7, 8)]
-    assert reward_model._of_base(blind)[way].value < 0.4
+    blind = lineage(7, town, lambda row: [float(len(text)) for text in row.answers])
+    assert reward_model._of_base([blind])[way].value < 0.4
 
 
 def test_bounds_come_in_pairs_and_every_claim_is_named_once():
