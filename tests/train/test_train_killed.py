@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model.tiny import checkpoint
 from train.compared import RANKINGS, random_comparisons
 from train.test_train_rewards import scalar
 from train.test_train_supervised import fresh, same, weights
@@ -58,6 +59,7 @@ def die_in_step(loop: str, path: Path, step: int) -> None:
 
 def die_both(folder: Path) -> None:
     """Each loop in a process of its own, killed at a step that is drawn."""
+    checkpoint("llama")  # made here, so that it is removed here
     for loop in LOOPS:
         step = int(generator(7, loop).integers(2, STEPS + 1))
         child = os.fork()
