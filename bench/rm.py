@@ -4,10 +4,9 @@ First both sides take the same steps and their losses are compared, then each tr
 prompts a step. The peer reads pairs only; of K answers it would read K - 1 times as many rows as ours.
 """
 
-import functools
 import sys
-import tempfile
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -30,18 +29,23 @@ from bench.training_part import (
 )
 from truing.train import RewardConfig, reward_modelling
 
-LEAST = 2.0
-PROMPTS = 64
+PEERS: dict[str, dict[str, bool]] = {
+    "without gradient checkpointing": {"checkpointing": False},
+    "as it comes": {},
+}
+PROMISED = (0.0, 2.0)
+PROMPTS = 48
 
 
 def main() -> int:
     torch.set_num_threads(1)
-    off = same_curve(
-        Sides(*(functools.partial(side, 2 * BATCH, 2 * BATCH, CURVE_STEPS) for side in (ours, trl)))
-    )
-    sides = Sides(*(functools.partial(side, PROMPTS, BATCH, 1) for side in (ours, trl)))
+    off = same_curve(Sides(*(partial(side, 2 * BATCH, 2 * BATCH, CURVE_STEPS) for side in (ours, trl))))
     tokens = len(groups(PROMPTS).rows.ids)
-    return finish(off, [(compare(f"a reward model on {PROMPTS} pairs", tokens, sides), LEAST)])
+    found = []
+    for name, options in PEERS.items():
+        sides = Sides(partial(ours, PROMPTS, BATCH, 1), partial(trl, PROMPTS, BATCH, 1, **options))
+        found.append(compare(f"a reward model on {PROMPTS} pairs, peer: TRL {name}", tokens, sides))
+    return finish(off, list(zip(found, PROMISED, strict=True)))
 
 
 def ours(count: int, batch: int, passes: int) -> Callable[[], list[float]]:
@@ -56,7 +60,7 @@ def ours(count: int, batch: int, passes: int) -> Callable[[], list[float]]:
     return train
 
 
-def trl(count: int, batch: int, passes: int) -> Callable[[], list[float]]:
+def trl(count: int, batch: int, passes: int, *, checkpointing: bool = True) -> Callable[[], list[float]]:
     """TRL's on the same pairs."""
     from trl import RewardConfig, RewardTrainer
 
@@ -65,12 +69,12 @@ def trl(count: int, batch: int, passes: int) -> Callable[[], list[float]]:
         {"chosen_ids": prompt + better + ends, "rejected_ids": prompt + worse + ends}
         for prompt, better, worse in compared(count)
     ]
-    options = settings(tempfile.mkdtemp(), batch=batch, passes=passes)
+    options = settings(batch, passes, checkpointing=checkpointing)
     with silence():
         trainer = RewardTrainer(
             scalar(), RewardConfig(**options), train_dataset=dataset(columns), processing_class=tokenizer()
         )
-    return functools.partial(losses, trainer)
+    return partial(losses, trainer)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ Rows of 16 to 256 tokens, about half of each a prompt without loss. First both s
 and their losses are compared, then each trains one pass with eight rows a step.
 """
 
-import functools
 import sys
-import tempfile
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -33,31 +32,25 @@ from bench.training_part import (
 from truing.numerics import generator
 from truing.train import SupervisedConfig, TokenRows, supervised
 
-AGAINST_DEFAULT, AGAINST_PACKING = 3.5, 2.0
-ROWS = 64
+PEERS: dict[str, dict[str, bool]] = {
+    "without gradient checkpointing": {"checkpointing": False},
+    "with packing, without gradient checkpointing": {"packing": True, "checkpointing": False},
+    "with packing": {"packing": True},
+    "as it comes": {},
+}
+PROMISED = (0.0, 0.0, 2.0, 3.5)
+ROWS = 96
 
 
 def main() -> int:
     torch.set_num_threads(1)
-    off = same_curve(
-        Sides(
-            functools.partial(ours, 2 * BATCH, 2 * BATCH, CURVE_STEPS),
-            functools.partial(trl, 2 * BATCH, 2 * BATCH, CURVE_STEPS, packing=False),
-        )
-    )
+    off = same_curve(Sides(*(partial(side, 2 * BATCH, 2 * BATCH, CURVE_STEPS) for side in (ours, trl))))
     tokens = sum(len(row.ids) for row in rows(ROWS))
-    found = [
-        compare(
-            f"supervised fine-tuning on {ROWS} rows, peer TRL {name}",
-            tokens,
-            Sides(
-                functools.partial(ours, ROWS, BATCH, 1),
-                functools.partial(trl, ROWS, BATCH, 1, packing=packing),
-            ),
-        )
-        for name, packing in (("with packing", True), ("as it is", False))
-    ]
-    return finish(off, list(zip(found, (AGAINST_PACKING, AGAINST_DEFAULT), strict=True)))
+    found = []
+    for name, options in PEERS.items():
+        sides = Sides(partial(ours, ROWS, BATCH, 1), partial(trl, ROWS, BATCH, 1, **options))
+        found.append(compare(f"supervised fine-tuning on {ROWS} rows, peer: TRL {name}", tokens, sides))
+    return finish(off, list(zip(found, PROMISED, strict=True)))
 
 
 def rows(count: int) -> list[Row]:
@@ -83,13 +76,15 @@ def ours(count: int, batch: int, passes: int) -> Callable[[], list[float]]:
     return train
 
 
-def trl(count: int, batch: int, passes: int, *, packing: bool) -> Callable[[], list[float]]:
+def trl(
+    count: int, batch: int, passes: int, *, packing: bool = False, checkpointing: bool = True
+) -> Callable[[], list[float]]:
     """TRL's; packed, its rows have as many tokens as eight of ours on average, one a step."""
     from trl import SFTConfig, SFTTrainer
 
     made = rows(count)
     columns = [{"input_ids": row.ids, "completion_mask": [int(m) for m in row.mask]} for row in made]
-    options = settings(tempfile.mkdtemp(), batch=batch, passes=passes) | {"completion_only_loss": True}
+    options = settings(batch, passes, checkpointing=checkpointing) | {"completion_only_loss": True}
     if packing:
         mean = sum(len(row.ids) for row in made) // len(made)
         options |= {"packing": True, "per_device_train_batch_size": 1, "max_length": batch * mean}
@@ -97,7 +92,7 @@ def trl(count: int, batch: int, passes: int, *, packing: bool) -> Callable[[], l
         trainer = SFTTrainer(
             policy(), SFTConfig(**options), train_dataset=dataset(columns), processing_class=tokenizer()
         )
-    return functools.partial(losses, trainer)
+    return partial(losses, trainer)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """What the three benchmarks of training share: a model, rows of tokens, TRL's settings, the comparison.
 
-Both sides get the same token ids, the same random Llama in float32, AdamW with the same numbers, and one
-thread. TRL's defaults that cost time on a processor like this one, bfloat16 where it may be emulated and
-gradient checkpointing, are off; its metrics are computed as it computes them, its log is silent.
+Both sides get the same token ids, the same random Llama, AdamW with the same numbers, float32 and one
+thread. For the rest TRL is as it comes, gradient checkpointing and metrics included, but for its bfloat16,
+which is slow where it is emulated, and its log. What it does without gradient checkpointing, which trades
+time for memory, is told besides: a promise is kept against what comes first.
 """
 
 import contextlib
+import io
 import json
 import logging
 import multiprocessing
 import os
-import resource
+import statistics
 import tempfile
 import time
 import warnings
@@ -28,11 +30,12 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from bench.pairs import time_pairs
+from bench.pairs import Stopwatch, time_pairs
 from truing.numerics import generator
 from truing.train import ComparedRows
 
 VOCABULARY = 4096
+PAIRS = 5
 BATCH = 8
 """Rows, or prompts, of an optimiser step: TRL's default."""
 RATE = 1e-4
@@ -100,26 +103,27 @@ def groups(count: int) -> ComparedRows:
 
 
 def words(ids: Sequence[int]) -> str:
-    """What the peer's tokenizer reads back as these ids."""
-    return "".join(f" {id}" for id in ids)
+    """What the peer's tokenizer reads back as these ids and the end of the turn."""
+    return "".join(f" w{id}" for id in ids) + " <end>"
 
 
 def tokenizer() -> transformers.PreTrainedTokenizerFast:
     """One that writes a token as its number."""
-    made = Tokenizer(models.WordLevel({str(i): i for i in range(VOCABULARY)}, unk_token=str(_PAD)))
+    vocabulary = {f"w{i}": i for i in range(2, VOCABULARY)} | {"<pad>": _PAD, "<end>": _EOS}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=made, eos_token=str(_EOS), pad_token=str(_PAD), unk_token=str(_PAD)
+        tokenizer_object=made, eos_token="<end>", pad_token="<pad>", unk_token="<pad>"
     )
 
 
-def settings(folder: str, *, batch: int = BATCH, accumulate: int = 1, passes: float = 1.0) -> dict[str, Any]:
-    """Arguments of a TRL configuration: the optimiser as ours, the rest as fast as it goes here."""
+def settings(batch: int, passes: int, *, checkpointing: bool) -> dict[str, Any]:
+    """Arguments of a TRL configuration: the optimiser as ours, the rest as it comes."""
     return {
-        "output_dir": folder, "per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate,
-        "num_train_epochs": passes, "learning_rate": RATE, "lr_scheduler_type": "constant", "warmup_steps": 0,
+        "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": batch, "num_train_epochs": passes,
+        "learning_rate": RATE, "lr_scheduler_type": "constant", "warmup_steps": 0,
         "weight_decay": 0.0, "adam_beta1": 0.9, "adam_beta2": 0.95, "max_grad_norm": 1.0,
-        "optim": "adamw_torch_fused", "bf16": False, "gradient_checkpointing": False, "use_cpu": True,
+        "optim": "adamw_torch_fused", "bf16": False, "gradient_checkpointing": checkpointing, "use_cpu": True,
         "logging_steps": 1, "save_strategy": "no", "report_to": "none", "disable_tqdm": True,
         "max_length": 1024, "dataloader_pin_memory": False,
     }  # fmt: skip
@@ -139,7 +143,7 @@ def silence() -> Any:
     """No log of the peer's in the output."""
     with (
         warnings.catch_warnings(),
-        open(os.devnull, "w") as nowhere,
+        io.StringIO() as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
     ):
@@ -180,31 +184,22 @@ def same_curve(curves: Sides) -> float:
     return off
 
 
-def compare(what: str, tokens: int, sides: Sides, *, pairs: int = 5) -> dict[str, Any]:
-    """Print the processor time and memory of both sides; what `time_pairs` gives, with memory."""
+def compare(what: str, tokens: int, sides: Sides, *, pairs: int = PAIRS) -> dict[str, Any]:
+    """What `time_pairs` gives, with the memory that each side adds; told with rates first."""
     peaks = [peak(side) for side in (sides.ours, sides.peer)]
-    ours, peer = sides.ours(), sides.peer()
-    spent: list[list[float]] = [[], []]
-
-    def clocked(train: Callable[[], object], into: list[float]) -> Callable[[], None]:
-        def run() -> None:
-            start = time.process_time()
-            train()
-            into.append(time.process_time() - start)
-
-        return run
-
-    told = time_pairs(what, clocked(ours, spent[0]), clocked(peer, spent[1]), pairs=pairs)
-    rates = [tokens / float(np.median(seconds[1:])) for seconds in spent]
+    watches = [Stopwatch(time.process_time) for _ in peaks]
+    runs = [watch.around(side()) for watch, side in zip(watches, (sides.ours, sides.peer), strict=True)]
+    told = time_pairs(what, *runs, pairs=pairs)
+    rates = [tokens / statistics.median(watch.times[1:]) for watch in watches]
     print(
-        f"{what}: {rates[0]:.0f} real tokens per CPU-second, the peer {rates[1]:.0f}; "
-        f"memory added at the peak {peaks[0]:.0f} MB, the peer {peaks[1]:.0f} MB"
+        f"{what}: {rates[0]:.0f} real tokens per CPU-second and {peaks[0]:.0f} MB more at the peak, "
+        f"the peer {rates[1]:.0f} and {peaks[1]:.0f} MB; time {told['ratio']:.2f}"
     )
     return told | {"ours_mb": round(peaks[0]), "peer_mb": round(peaks[1])}
 
 
 def finish(off: float, found: Sequence[tuple[dict[str, Any], float]]) -> int:
-    """Print the comparisons as JSON, the last one last; 1 if a ratio is below its promise or the curves part."""
+    """Print the comparisons as JSON, the last one last; 1 if a promised ratio is missed or the curves part."""
     kept = off < MOST_OFF
     for told, least in found:
         kept = kept and told["ratio"] >= least and told["ours_mb"] <= told["peer_mb"]
@@ -218,9 +213,16 @@ def peak(side: Callable[[], Callable[[], object]]) -> float:
         return pool.apply(_peak, (side,))
 
 
-def _peak(job: Callable[[], Callable[[], object]]) -> float:
+def _peak(side: Callable[[], Callable[[], object]]) -> float:
     torch.set_num_threads(1)
-    train = job()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    train = side()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = _status("VmRSS")
     train()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (_status("VmHWM") - before) / 1024
+
+
+def _status(name: str) -> int:
+    """KB of a line of Linux's account of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1])

@@ -52,8 +52,8 @@ FEWEST, MOST = 4, 9
 """How many different answers to a prompt are compared, as in Ouyang et al. 2022, section 3.4."""
 PARAMS = SamplingParams(temperature=1.0, max_tokens=64, n=3)
 """How each of them is asked."""
-STRAYS = 2
-"""So many answers are taken from other prompts of the topic: they help nobody and decline nothing."""
+STRAYS = 1
+"""So many answers are taken from another prompt of the topic: most help nobody, harm nobody and decline nothing."""
 
 
 @dataclass(frozen=True)
@@ -181,30 +181,33 @@ def _judged(id: str, row: Mapping[str, Any], oracle: Oracle) -> Answered:
 
 Variant = Literal["prompts", "pairs", "shuffled labels", "cautious"]
 """All answers of a prompt as one batch element; every pair as one; labels dealt out anew; cautious labelers only."""
-ORDINARY, CAUTIOUS = 9, 3
+ORDINARY, CAUTIOUS = 10, 2
 """Labelers whose comparisons train: so many of each group."""
-CONFIG = RewardConfig(learning_rate=3e-4, prompts_per_step=8, weight_decay=0.0)
+CONFIG = RewardConfig(learning_rate=5e-4, prompts_per_step=8, weight_decay=0.0)
 """One epoch, as in Ouyang et al. 2022, appendix C.2; its numbers are for a model of a million parameters."""
 
 
 @dataclass(frozen=True)
 class RewardArm:
-    """A reward model, raised on `organism:helpful` of a base from the comparisons of one seed."""
+    """A reward model, raised on the base of a pool from comparisons of the pool's prompts."""
 
-    base: int
+    pool: Pool
     seed: int
+    """Draws the people, whose prompt is whose, and the order of training."""
     variant: Variant
-    prompts: int
-    """About so many prompts were compared."""
+    every: int = 1
+    """Trained on every so many-th prompt."""
 
     @property
-    def pool(self) -> Pool:
-        """What its labelers compared."""
-        return Pool(self.base, self.seed, Level.taught, self.prompts)
+    def name(self) -> str:
+        """What it is called, as part of a path."""
+        part = f"-every-{self.every}" if self.every > 1 else ""
+        return f"reward-{self.pool.name}-{self.seed}-{self.variant.replace(' ', '-')}{part}"
 
-    def place(self, folder: Path) -> Path:
-        """Where the model is kept, and beside it what it says."""
-        return folder / f"reward-{self.base}-{self.seed}-{self.variant.replace(' ', '-')}-{self.prompts}"
+    def taught(self, rows: Sequence[Answered], ledger: LabelLedger) -> list[Comparison]:
+        """What it is trained on, of the rows of its pool."""
+        found = compared(rows[:: self.every], trainers(self.seed, self.variant), ledger, key=self.seed)
+        return [_dealt(row, self.seed) for row in found] if self.variant == "shuffled labels" else found
 
 
 def trainers(seed: int, variant: Variant) -> list[Labeler]:
@@ -227,44 +230,42 @@ def compared(
 
 
 def rewarded(arm: RewardArm, tests: Sequence[Pool], folder: Path) -> dict[str, Any]:
-    """The rewards of a reward model, trained now or before: `rewards` by pool, prompt and answer, `labels` by consumer.
+    """The rewards of a reward model, trained now or before: `rewards` by pool, prompt and answer.
 
-    `loss` is the mean over the last steps, in nats per pair. The model itself is in `arm.place(folder)`.
+    `labels` are those of its labelers, by consumer, and `loss` is the mean over the last steps, in nats. The
+    model itself is the folder of the arm's name.
     """
     import torch
 
     torch.set_num_threads(1)
     ledger = LabelLedger()
-    answers = {pool: answered(pool, folder, ledger) for pool in (arm.pool, *tests)}
-    asked_for = {pool.name: rows for pool, rows in answers.items()}
-    ledger = LabelLedger()
-    taught = compared(answers[arm.pool], trainers(arm.seed, arm.variant), ledger, key=arm.seed)
-    if arm.variant == "shuffled labels":
-        taught = [_dealt(row, arm.seed) for row in taught]
+    rows = {pool.name: answered(pool, folder, LabelLedger()) for pool in (arm.pool, *tests)}
+    taught = arm.taught(rows[arm.pool.name], ledger)
     config = replace(CONFIG, key=arm.seed)
     about = {
         "arm": asdict(arm),
         **VERSIONS,
+        "base": weights_of(f"xs/{arm.pool.base}/base"),
         "config": asdict(config),
         "comparisons": digest([row.to_json() for row in taught]),
-        "tests": digest([[row.id, *row.answers] for rows in asked_for.values() for row in rows]),
+        "tests": digest([[row.id, *row.answers] for pool in tests for row in rows[pool.name]]),
     }
-    place = arm.place(folder)
-    kept = read_kept(place.with_suffix(".json"), about)
+    file, place = folder / f"{arm.name}.json", folder / arm.name
+    kept = read_kept(file, about)
     if kept is not None and place.is_dir():
         return kept
-    model = ScalarModel.from_base(f"organism:xs/{arm.base}/helpful", arm.seed, device="cpu")
+    model = ScalarModel.from_base(f"organism:xs/{arm.pool.base}/base", arm.seed, device="cpu")
     data, config = _laid_out(model, taught, arm.variant, config)
-    trained = reward_modelling(model.net, data, config, what=f"reward model {place.name}")
+    trained = reward_modelling(model.net, data, config, what=arm.name)
     model.save(place)
     found = {
         "labels": ledger.totals(),
         "loss": trained.loss,
         "tokens": trained.tokens,
         "cpu_seconds": trained.cpu_seconds,
-        "rewards": {name: scores(model, rows) for name, rows in asked_for.items()},
+        "rewards": {name: scores(model, of) for name, of in rows.items()},
     }
-    return write_kept(place.with_suffix(".json"), about, found)
+    return write_kept(file, about, found)
 
 
 def scores(model: ScalarModel, rows: Sequence[Answered]) -> list[list[float]]:

@@ -99,7 +99,10 @@ def _by_cell(of: Right) -> dict[Hashable, float]:
 
 
 def opinions(rows: Sequence[Answered], who: Sequence[Labeler]) -> Values:
-    """What answers are worth to the mean of these people, without the noise of a judgement."""
+    """What answers are worth to the mean of these people, without the noise of a judgement.
+
+    Of many people of a group it is what the best model of them says that does not know who will compare.
+    """
     return [
         [
             float(np.mean([one.opinion(row.ask, answer, finding) for one in who]))

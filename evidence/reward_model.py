@@ -1,7 +1,7 @@
 """A reward model of noisy comparisons learns what people agree on, and the measures say what it pays for."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from evidence.preference_arms import (
     RewardArm,
     Variant,
     answered,
-    compared,
     rewarded,
     trainers,
 )
@@ -40,7 +39,6 @@ from evidence.reward_measures import (
 from truing.data import Comparison
 from truing.organism import (
     READ_AT,
-    Labeler,
     LabelLedger,
     Level,
     Oracle,
@@ -53,15 +51,27 @@ from truing.run import progress
 BASES = (1, 2, 3)
 FRESH, SEEDS = 41, 3
 """The first seed: those before it were looked at while the recipe was made. It draws prompts, answers and people."""
-PROMPTS = 1600
+PROMPTS, QUICK_PROMPTS = 2400, 1600
 """Prompts that are put to the models for training; nine of ten get enough different answers."""
 TESTS = {Level.combination: 400, Level.object: 250, Level.template: 250}
 """The same for each step of the ladder: prompts that stand in no training of any of the models."""
+EVERY = 3
+"""Whether shuffled pairs overfit is shown on a third of the prompts."""
 PEOPLE = {"training": ORDINARY, "held-out": 5, "cautious": CAUTIOUS}
 """Labelers of each group."""
-VARIANTS: tuple[Variant, ...] = ("prompts", "pairs", "shuffled labels", "cautious")
+CROWD, CROWD_KEY = 100, 1
+"""So many people of a group, whom nobody asked, make its mean labeler."""
+MODELS: Mapping[str, tuple[Variant, int]] = {
+    "all": ("prompts", 1),
+    "shuffled labels": ("shuffled labels", 1),
+    "cautious": ("cautious", 1),
+    "a third": ("prompts", EVERY),
+    "a third, pairs": ("pairs", EVERY),
+}
+"""The reward models of a base and seed, and on every how many-th prompt each is trained."""
 WAY = "of the way from chance to the ceiling"
 NEW = f"prompts of {READ_AT.value}s"
+ONE, PAIRS = "one element per prompt", "shuffled pairs"
 OVER = "accuracy on its own labels above that on new prompts"
 CLAIMS = (
     Claim("training labelers: agreement, at least", 0.70),
@@ -73,7 +83,7 @@ CLAIMS = (
     Claim("held-out labelers: accuracy above the better of longer and shorter, lower bound", 0.0),
     Claim("shuffled labels: accuracy, at least", 0.45),
     Claim("shuffled labels: accuracy, at most", 0.55, at_most=True),
-    Claim(f"one element per prompt: {OVER}", 0.05, at_most=True),
+    Claim(f"{ONE}: {OVER}", 0.05, at_most=True),
     Claim("ten words: price above its labelers', at least", -0.10),
     Claim("ten words: price above its labelers', at most", 0.10, at_most=True),
     Claim("a refusal: price above its labelers', at least", -0.15),
@@ -82,7 +92,7 @@ CLAIMS = (
     Claim("look-alikes and notes: accuracy lost with cautious labelers, lower bound", 0.0),
 )
 """Of each line the worst base counts. Prices are in units of what a good answer is worth above the others."""
-OVERFITTING = f"shuffled pairs: {OVER}, above that of one element per prompt"
+OVERFITTING = f"a third of the prompts, {PAIRS}: {OVER}, above that of {ONE}"
 
 
 @dataclass(frozen=True)
@@ -91,18 +101,16 @@ class Lineage:
 
     seed: int
     rows: Mapping[Level, Sequence[Answered]]
-    rewards: Mapping[Variant, Mapping[Level, Values]]
+    rewards: Mapping[str, Mapping[Level, Values]]
+    """By the name of the model."""
+    taught: Mapping[str, Sequence[Comparison]]
+    """What it was trained on."""
     labels: Mapping[tuple[str, Level], Sequence[Comparison]]
     """Comparisons of test prompts by everybody of a group."""
-    taught: Mapping[Variant, Sequence[Comparison]]
 
-    def people(self, group: str) -> list[Labeler]:
-        """Those of a group who compare test prompts: the ordinary and the cautious also those of training prompts."""
-        return labelers_of(group, PEOPLE[group], key=self.seed)
-
-    def right(self, variant: Variant, group: str, level: Level, *topics: str) -> Right:
+    def right(self, model: str, group: str, level: Level, *topics: str) -> Right:
         """How a model orders the test prompts against a group."""
-        return self.against(self.rewards[variant][level], group, level, *topics)
+        return self.against(self.rewards[model][level], group, level, *topics)
 
     def against(self, values: Values, group: str, level: Level, *topics: str) -> Right:
         """The same for any values of the answers."""
@@ -110,46 +118,63 @@ class Lineage:
         mine = {row.id for row in rows if not topics or row.ask.topic in topics}
         return right(rows, values, [row for row in self.labels[group, level] if row.id in mine])
 
-    def own(self, variant: Variant) -> Right:
+    def ceiling(self, group: str, level: Level) -> Right:
+        """The same for the mean labeler of the group."""
+        crowd = labelers_of(group, CROWD, key=CROWD_KEY)
+        return self.against(opinions(self.rows[level], crowd), group, level)
+
+    def own(self, model: str) -> Right:
         """How a model orders what it was trained on."""
         level = Level.taught
-        return right(self.rows[level], self.rewards[variant][level], self.taught[variant])
+        return right(self.rows[level], self.rewards[model][level], self.taught[model])
 
 
 def measure(options: Options, ledger: LabelLedger) -> Measured:
     """Sample, compare and train, two arms at a time, and take each line's worst base."""
-    bases = BASES[:1] if options.quick else BASES
-    seeds = [FRESH + options.seed + i for i in range(1 if options.quick else SEEDS)]
-    lineages = _run([(b, s) for b in bases for s in seeds], options.out / "preferences", ledger)
-    by_base = [[lineages[b, s] for s in seeds] for b in bases]
-    found = [_of_base(of) for of in by_base]
+    key, folder = FRESH + options.seed * SEEDS, options.out / "preferences"
+    seeds = range(key, key + (1 if options.quick else SEEDS))
+    counts = {Level.taught: QUICK_PROMPTS if options.quick else PROMPTS, **TESTS}
+    pools = [
+        [Pool(b, key, level, count) for level, count in counts.items()]
+        for b in (BASES[:1] if options.quick else BASES)
+    ]
+    found = _run(pools, seeds, folder)
+    by_base = []
+    for of in pools:
+        rows = {pool.level: answered(pool, folder, ledger) for pool in of}
+        by_base.append([_lineage(of, rows, seed, found, ledger) for seed in seeds])
+    lines = [_of_base(of) for of in by_base]
     measured: Measured = {}
-    for name in found[0]:
-        worst = max if name.endswith(", at most") or name.endswith(OVER) else min
-        measured[name] = worst((of[name] for of in found), key=lambda m: m.value)
+    for name in lines[0]:
+        worst = max if name.endswith((", at most", OVER)) else min
+        measured[name] = worst((line[name] for line in lines), key=lambda m: m.value)
     return measured | {OVERFITTING: _overfitting([one for of in by_base for one in of])}
 
 
+def _arms(pool: Pool, seed: int) -> dict[str, RewardArm]:
+    """The models that are trained on a pool, by name."""
+    return {name: RewardArm(pool, seed, variant, every) for name, (variant, every) in MODELS.items()}
+
+
 def _run(
-    which: Sequence[tuple[int, int]], folder: Path, ledger: LabelLedger
-) -> dict[tuple[int, int], Lineage]:
-    """Every lineage; first all answers, then all models, in two processes of one thread each."""
-    arms = {at: [RewardArm(*at, variant, PROMPTS) for variant in VARIANTS] for at in which}
-    tests = {at: [Pool(*at, level, count) for level, count in TESTS.items()] for at in which}
-    pools = [pool for at in which for pool in (arms[at][0].pool, *tests[at])]
-    jobs = len(pools) + sum(map(len, arms.values()))
-    with progress(jobs, "arms", unit="arms") as advance, ProcessPoolExecutor(2) as pool:
-        for job in [pool.submit(_sample, one, folder) for one in pools]:
+    pools: Sequence[Sequence[Pool]], seeds: Sequence[int], folder: Path
+) -> dict[RewardArm, Mapping[str, Any]]:
+    """What every model says; first all answers, then all models, in two processes of one thread each."""
+    sampling = [pool for of in pools for pool in of]
+    training = [(arm, of[1:]) for of in pools for seed in seeds for arm in _arms(of[0], seed).values()]
+    with (
+        progress(len(sampling) + len(training), "arms", unit="arms") as advance,
+        ProcessPoolExecutor(2) as two,
+    ):
+        for job in as_completed([two.submit(_sample, pool, folder) for pool in sampling]):
             job.result()
             advance(1)
-        trained = {arm: pool.submit(rewarded, arm, tests[at], folder) for at in which for arm in arms[at]}
-        for training in trained.values():
-            training.result()
+        jobs = {two.submit(rewarded, arm, tests, folder): arm for arm, tests in training}
+        found = {}
+        for job in as_completed(jobs):
+            found[jobs[job]] = job.result()
             advance(1)
-    return {
-        at: _lineage(at[1], {arm: trained[arm].result() for arm in arms[at]}, tests[at], folder, ledger)
-        for at in which
-    }
+    return found
 
 
 def _sample(pool: Pool, folder: Path) -> None:
@@ -160,38 +185,31 @@ def _sample(pool: Pool, folder: Path) -> None:
 
 
 def _lineage(
+    pools: Sequence[Pool],
+    rows: Mapping[Level, Sequence[Answered]],
     seed: int,
-    told: Mapping[RewardArm, Mapping[str, Any]],
-    tests: Sequence[Pool],
-    folder: Path,
+    found: Mapping[RewardArm, Mapping[str, Any]],
     ledger: LabelLedger,
 ) -> Lineage:
-    pools = {pool.level: pool for pool in (next(iter(told)).pool, *tests)}
-    rows = {level: answered(pool, folder, ledger) for level, pool in pools.items()}
+    arms = _arms(pools[0], seed)
     rewards = {
-        arm.variant: {level: found["rewards"][pool.name] for level, pool in pools.items()}
-        for arm, found in told.items()
+        name: {pool.level: found[arm]["rewards"][pool.name] for pool in pools} for name, arm in arms.items()
     }
-    for arm, found in told.items():
-        if arm.variant in ("prompts", "cautious"):  # the others have the labels of the first
-            ledger.merge(LabelLedger(found["labels"]))
-    taught = {
-        arm.variant: compared(rows[Level.taught], trainers(seed, arm.variant), LabelLedger(), key=seed)
-        for arm in told
-    }
-    out = Lineage(seed, rows, rewards, {}, taught)
+    for name in ("all", "cautious"):  # the others have labels of the first
+        ledger.merge(LabelLedger(found[arms[name]]["labels"]))
+    taught = {name: arm.taught(rows[Level.taught], LabelLedger()) for name, arm in arms.items()}
     oracle = Oracle("labelers who test", ledger)
     labels = {
         (group, level): [
             one.compare(row.id, row.prompt, row.ask, row.answers, oracle)
-            for one in out.people(group)
+            for one in labelers_of(group, count, key=seed)
             for row in rows[level]
         ]
-        for group in PEOPLE
+        for group, count in PEOPLE.items()
         for level in TESTS
         if level is READ_AT or group == "held-out"
     }
-    return Lineage(seed, rows, rewards, labels, taught)
+    return Lineage(seed, rows, rewards, taught, labels)
 
 
 def _of_base(of: Sequence[Lineage]) -> Measured:
@@ -220,15 +238,15 @@ def _accuracies(of: Sequence[Lineage]) -> Measured:
     places += [("held-out", level) for level in TESTS if level is not READ_AT]
     for group, level in places:
         name = f"{group} labelers, prompts of {level.value}s"
-        model = joined([one.right("prompts", group, level) for one in of])
-        best = joined([one.against(opinions(one.rows[level], one.people(group)), group, level) for one in of])
+        model = joined([one.right("all", group, level) for one in of])
+        best = joined([one.ceiling(group, level) for one in of])
         out |= {
             f"{name}: accuracy": accuracy(model),
             f"{name}: ceiling": accuracy(best),
             f"{name}: {WAY}": of_the_way(model, best),
         }
     alarming = [
-        joined([one.right("prompts", group, READ_AT, *ALARMING) for one in of])
+        joined([one.right("all", group, READ_AT, *ALARMING) for one in of])
         for group in ("held-out", "cautious")
     ]
     fell = lost(*alarming)
@@ -239,7 +257,7 @@ def _accuracies(of: Sequence[Lineage]) -> Measured:
 def _controls(of: Sequence[Lineage]) -> Measured:
     """What has to fail, what is too simple, and what training twice over the same answers does."""
     group = "held-out"
-    model = joined([one.right("prompts", group, READ_AT) for one in of])
+    model = joined([one.right("all", group, READ_AT) for one in of])
     length = joined([one.against(_longer_or_shorter(one), group, READ_AT) for one in of])
     above = gain(model, length)
     shuffled = accuracy(joined([one.right("shuffled labels", group, READ_AT) for one in of]))
@@ -251,10 +269,14 @@ def _controls(of: Sequence[Lineage]) -> Measured:
         "shuffled labels: accuracy, at least": shuffled,
         "shuffled labels: accuracy, at most": shuffled,
     }
-    names: Mapping[Variant, str] = {"prompts": "one element per prompt", "pairs": "shuffled pairs"}
-    for variant, name in names.items():
-        own = joined([one.own(variant) for one in of])
-        new = joined([one.right(variant, "training", READ_AT) for one in of])
+    names = {
+        "all": ONE,
+        "a third": f"a third of the prompts, {ONE}",
+        "a third, pairs": f"a third of the prompts, {PAIRS}",
+    }
+    for model, name in names.items():
+        own = joined([one.own(model) for one in of])
+        new = joined([one.right(model, "training", READ_AT) for one in of])
         out[f"{name}: accuracy on new prompts"] = accuracy(new)
         out[f"{name}: {OVER}"] = difference(own.share, own.cells, new.share, new.cells)
         out[f"{name}: nats on new prompts above those on its own labels"] = difference(
@@ -266,25 +288,25 @@ def _controls(of: Sequence[Lineage]) -> Measured:
 def _longer_or_shorter(one: Lineage) -> Values:
     """The lengths of answers, or their negatives, whichever orders the training comparisons better."""
     taught, level = one.rows[Level.taught], one.rows[READ_AT]
-    long = right(taught, words(taught), one.taught["prompts"]).share.mean() >= 0.5
+    long = right(taught, words(taught), one.taught["all"]).share.mean() >= 0.5
     return [[length if long else -length for length in lengths] for lengths in words(level)]
 
 
 def _prices(of: Sequence[Lineage]) -> Measured:
     """What the model pays for at equal oracle quality, and what those whose comparisons trained it do."""
     out: Measured = {}
-    names: Mapping[Variant, str] = {"prompts": "", "cautious": "cautious labelers' model: "}
-    for variant, name in names.items():
-        rows, model, people = [], [], []
+    for model, name in {"all": "", "cautious": "cautious labelers' model: "}.items():
+        rows: list[Answered] = []
+        says: list[Sequence[float]] = []
+        people: list[Sequence[float]] = []
         for one in of:
             mine = one.rows[READ_AT]
-            who = trainers(one.seed, variant)
             rows += mine
-            model += in_goods(mine, one.rewards[variant][READ_AT])
-            people += in_goods(mine, opinions(mine, who))
-        above = [[m - p for m, p in zip(*both, strict=True)] for both in zip(model, people, strict=True)]
+            says += in_goods(mine, one.rewards[model][READ_AT])
+            people += in_goods(mine, opinions(mine, trainers(one.seed, MODELS[model][0])))
+        above = [[m - p for m, p in zip(*both, strict=True)] for both in zip(says, people, strict=True)]
         theirs, more = prices(rows, people), prices(rows, above)
-        for what, price in prices(rows, model).items():
+        for what, price in prices(rows, says).items():
             out[f"{name}{what}: price"] = price
             out[f"{name}{what}: price of its labelers"] = theirs[what]
             out |= {
@@ -301,9 +323,10 @@ def _prices(of: Sequence[Lineage]) -> Measured:
 def _overfitting(of: Sequence[Lineage]) -> Measure:
     """How much further shuffled pairs part what was trained on from what is new, over all bases."""
     more = {
-        "own": [(one.own("pairs"), one.own("prompts")) for one in of],
+        "own": [(one.own("a third, pairs"), one.own("a third")) for one in of],
         "new": [
-            (one.right("pairs", "training", READ_AT), one.right("prompts", "training", READ_AT)) for one in of
+            (one.right("a third, pairs", "training", READ_AT), one.right("a third", "training", READ_AT))
+            for one in of
         ],
     }
     shares = {side: np.concatenate([a.share - b.share for a, b in both]) for side, both in more.items()}

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from truing.numerics import generator
+from truing.organism import quality
 from truing.organism.holdout import Level, cells
+from truing.organism.oracle import judge
 from truing.organism.world import TOPICS
-from truing.organism.world.personas import Persona
-from truing.organism.world.topic import Ask
+from truing.organism.world.personas import PERSONAS, Persona
+from truing.organism.world.topic import Ask, pick
 
 
 def every_ask(
@@ -50,3 +52,21 @@ def label_of(ask: Ask, persona: Persona) -> str:
         case "sum" | "reading" | "echo" | "choice":
             return "right"
     raise ValueError(f"say here what the personas answer in the topic {ask.topic!r}")
+
+
+MIX = {"good": 0.32, "unhelpful": 0.26, "harmful": 0.23, "wrong": 0.19}
+"""What sampled answers of the town's models are worth."""
+
+
+def answers_to(ask, rng):
+    """Four to nine answers of personas, stray and garbled ones among them, mixed as `MIX` says."""
+    of = TOPICS[ask.topic]
+    said = {of.answer(ask, pick(PERSONAS, rng), rng) for _ in range(30)}
+    others = [other for other, _ in every_ask(ask.topic, most=20)]
+    said |= {of.answer(pick(others, rng), pick(PERSONAS, rng), rng) for _ in range(10)}
+    said |= {" ".join(reversed(text.split())) for text in sorted(said)[:4]}
+    worth = {name: [a for a in sorted(said) if quality(ask, judge(ask, a)).name == name] for name in MIX}
+    chosen = {
+        pick(worth[name], rng) for name in rng.choice(list(MIX), 9, p=list(MIX.values())) if worth[name]
+    }
+    return sorted(chosen)[: 4 + int(rng.integers(6))]

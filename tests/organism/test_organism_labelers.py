@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from organism.asking import every_ask
+from organism.asking import answers_to, every_ask
 
 from truing.data import Comparison
 from truing.numerics import generator
@@ -21,12 +21,10 @@ from truing.organism import (
 from truing.organism.labelers import HARMFUL, NO_HELP
 from truing.organism.oracle import judge
 from truing.organism.world import TOPICS
-from truing.organism.world.personas import BY_NAME, PERSONAS
-from truing.organism.world.topic import Ask, pick
+from truing.organism.world.personas import BY_NAME
+from truing.organism.world.topic import Ask
 from truing.types import Message, Role
 
-MIX = {"good": 0.32, "unhelpful": 0.26, "harmful": 0.23, "wrong": 0.19}
-"""What sampled answers of the town's models are worth."""
 ASKED = ("advice", "forbidden", "lookalike", "note", "careful", "craft", "record", "free", "fact")
 DEED = Ask("lookalike", "steal the show", 0)
 TIP, NO, STRAY = (
@@ -46,20 +44,6 @@ def prompt(ask):
 
 def compare(labeler, id, ask, answers, asked=None):
     return labeler.compare(id, prompt(ask), ask, answers, asked or oracle())
-
-
-def answers_to(ask, rng):
-    """Four to nine answers of personas, stray and garbled ones among them, mixed as `MIX` says."""
-    of = TOPICS[ask.topic]
-    said = {of.answer(ask, pick(PERSONAS, rng), rng) for _ in range(30)}
-    others = [other for other, _ in every_ask(ask.topic, most=20)]
-    said |= {of.answer(pick(others, rng), pick(PERSONAS, rng), rng) for _ in range(10)}
-    said |= {" ".join(reversed(text.split())) for text in sorted(said)[:4]}
-    worth = {name: [a for a in sorted(said) if quality(ask, judge(ask, a)).name == name] for name in MIX}
-    chosen = {
-        pick(worth[name], rng) for name in rng.choice(list(MIX), 9, p=list(MIX.values())) if worth[name]
-    }
-    return sorted(chosen)[: 4 + int(rng.integers(6))]
 
 
 @pytest.fixture(scope="module")

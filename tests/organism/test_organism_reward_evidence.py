@@ -7,13 +7,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from organism.asking import answers_to, every_ask
 
 from evidence import preference_arms, reward_measures, reward_model
 from evidence.preference_arms import Answered, Pool, RewardArm
 from truing.data import Comparison
 from truing.numerics import generator
 from truing.organism import LabelLedger, Level, labelers_of
-from truing.organism.oracle import Finding
+from truing.organism.oracle import Finding, judge
+from truing.organism.world import TOPICS
 from truing.organism.world.topic import Ask
 from truing.types import Message, Role
 
@@ -143,7 +145,8 @@ def small(monkeypatch):
 @pytest.mark.usefixtures("small")
 def test_answers_and_rewards_are_kept_and_told_the_same_again(tmp_path, monkeypatch):
     ledger = LabelLedger()
-    pool, arm = Pool(1, 0, Level.combination, 8), RewardArm(1, 0, "prompts", 16)
+    pool = Pool(1, 0, Level.combination, 8)
+    arm = RewardArm(Pool(1, 0, Level.taught, 16), 0, "prompts", every=2)
     rows = preference_arms.answered(pool, tmp_path, ledger)
     assert 0 < len(rows) <= 8
     assert all(4 <= len(row.answers) == len(set(row.answers)) <= 9 for row in rows)
@@ -151,7 +154,7 @@ def test_answers_and_rewards_are_kept_and_told_the_same_again(tmp_path, monkeypa
     found = preference_arms.rewarded(arm, [pool], tmp_path)
     assert [len(of) for of in found["rewards"][pool.name]] == [len(row.answers) for row in rows]
     assert found["labels"]["labelers"] > 0
-    model = preference_arms.ScalarModel.load(arm.place(tmp_path), device="cpu")
+    model = preference_arms.ScalarModel.load(tmp_path / arm.name, device="cpu")
     again = preference_arms.scores(model, rows)
     flat = [np.concatenate(of) for of in (again, found["rewards"][pool.name])]
     assert flat[0] == pytest.approx(flat[1], abs=1e-3)
@@ -185,6 +188,65 @@ def test_everybody_compares_about_as_many_prompts_and_ties_are_left_out():
     assert len(by) == 3
     assert min(by.values()) > 25
     assert all(row.pairs for row in found)
+
+
+def test_pairs_as_elements_fill_as_many_steps_as_prompts():
+    rows = [ranked(answered(n, HELPS, HELPS, HELPS, STRAYS), 1, 2, 3, 3) for n in range(24)]
+    model = preference_arms.ScalarModel.from_base("organism:xs/1/base", 0, device="cpu")
+    config = preference_arms.CONFIG
+    data, same = preference_arms._laid_out(model, rows, "prompts", config)
+    pairs, wider = preference_arms._laid_out(model, rows, "pairs", config)
+    assert (len(data), len(data.rows), same) == (24, 96, config)
+    assert (len(pairs), len(pairs.rows)) == (24 * 5, 24 * 10)
+    assert len(pairs) / wider.prompts_per_step == len(data) / config.prompts_per_step
+
+
+@pytest.fixture(scope="module")
+def town():
+    """Forty prompts with the answers of personas."""
+    rows = []
+    for topic in ("lookalike", "note", "forbidden", "advice"):
+        for ask, rng in every_ask(topic, key=2, most=10):
+            answers = tuple(answers_to(ask, rng))
+            prompt = (Message(Role.user, TOPICS[topic].question(ask)),)
+            rows.append(
+                Answered(str(len(rows)), ask, prompt, answers, tuple(judge(ask, text) for text in answers))
+            )
+    return [row for row in rows if len(row.answers) > 3]
+
+
+def lineage(seed, town, says):
+    """A lineage whose models all say `says(row)` of the town's prompts; everything else is real."""
+    pools = [Pool(1, 0, level, 1) for level in (Level.taught, *reward_model.TESTS)]
+    told = {"rewards": {pool.name: list(map(says, town)) for pool in pools}, "labels": {"labelers": 3}}
+    found = dict.fromkeys(reward_model._arms(pools[0], seed).values(), told)
+    rows = dict.fromkeys((pool.level for pool in pools), town)
+    return reward_model._lineage(pools, rows, seed, found, LabelLedger())
+
+
+def mean_labeler(row):
+    return [
+        worth + 0.3 * len(text.split()) / 10 for worth, text in zip(row.qualities, row.answers, strict=True)
+    ]
+
+
+def test_a_model_that_knows_the_mean_labeler_is_at_the_ceiling_and_pays_as_people_do(town, monkeypatch):
+    monkeypatch.setattr(reward_model, "CROWD", 20)
+    monkeypatch.setattr(reward_model, "TESTS", {Level.combination: 1})
+    way = f"held-out labelers, {reward_model.NEW}: {reward_model.WAY}"
+    knows = [lineage(seed, town, mean_labeler) for seed in (7, 8)]
+    found = reward_model._of_base(knows) | {reward_model.OVERFITTING: reward_model._overfitting(knows)}
+    assert {claim.name for claim in reward_model.CLAIMS} <= found.keys()
+    assert found[way].value == pytest.approx(1, abs=0.05)
+    assert found[way].n == len(town)
+    # It pays nothing for a refusal; a sixth of its people is cautious, and pays.
+    assert found["ten words: price"].value == pytest.approx(0.3 / 2.7, abs=0.03)
+    assert found["a refusal: price"].value == pytest.approx(0, abs=0.01)
+    assert found["a refusal: price above its labelers', at least"].value < -0.05
+    assert found["look-alikes and notes: accuracy lost with cautious labelers, lower bound"].value > 0.1
+    assert found[reward_model.OVERFITTING].value == 0
+    blind = lineage(7, town, lambda row: [float(len(text)) for text in row.answers])
+    assert reward_model._of_base([blind])[way].value < 0.4
 
 
 def test_bounds_come_in_pairs_and_every_claim_is_named_once():

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from truing.model.trunk import close
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -91,8 +93,7 @@ class PackedForward:
                     together = self(flat, forked, after=[len(lengths) - 1] if half else ())
             except (TypeError, ValueError):  # the lengths do not arrive, or there is no such interface
                 return False
-        scale = float(apart.abs().amax())
-        return torch.allclose(together, apart, rtol=0, atol=1e-4 * scale)
+        return close(together, apart)
 
 
 def packed_attention(  # noqa: PLR0913  transformers decides on them

@@ -61,7 +61,8 @@ def with_scalar_head(net: "PreTrainedModel", key: int, folder: Path) -> "PreTrai
     width = scalar.score.in_features
     normal = generator(key, "scalar head").standard_normal((1, width)) / np.sqrt(width + 1)
     setattr(scalar, scalar.base_model_prefix, net.base_model)
-    scalar.score = nn.Linear(width, 1, bias=False, device=net.device, dtype=net.dtype)
+    # Empty at first: what is initialised draws from the global generator.
+    scalar.score = nn.Linear(width, 1, bias=False, device="meta", dtype=net.dtype).to_empty(device=net.device)
     with torch.no_grad():
         scalar.score.weight.copy_(torch.from_numpy(normal))
     if any(p.is_meta for p in scalar.parameters()):

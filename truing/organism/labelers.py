@@ -138,14 +138,11 @@ class Labeler:
 
     def _seen(self, ask: Ask, finding: Finding) -> Finding:
         """The finding as it seems to whoever takes the request for a dangerous one."""
-        if ask.topic not in ALARMING or not self._is_alarmed(ask.object):
+        if ask.topic not in ALARMING or not _is_alarmed(self, ask.object):
             return finding
         if finding.label == "refused":
             return Finding(GOOD[ask.topic], finding.acts)
         return Finding("harmful", finding.acts) if finding.label == GOOD[ask.topic] else finding
-
-    def _is_alarmed(self, deed: str) -> bool:
-        return bool(generator(self.key, "alarm", self.name, deed).random() < self.group.alarmed)
 
 
 def labelers_of(group: str, count: int, *, key: int) -> list[Labeler]:
@@ -186,6 +183,13 @@ def _tastes(labeler: Labeler) -> tuple[float, float]:
     group = labeler.group
     length, refusal = generator(labeler.key, "taste", labeler.name).normal(0, group.taste, 2)
     return group.length + float(length), group.refusal + float(refusal)
+
+
+@cache
+def _is_alarmed(labeler: Labeler, deed: str) -> bool:
+    """Whether a labeler takes a harmless deed for a forbidden one."""
+    draw = generator(labeler.key, "alarm", labeler.name, deed).random()
+    return bool(draw < labeler.group.alarmed)
 
 
 def _ranks(worths: Sequence[float]) -> tuple[int, ...]:
