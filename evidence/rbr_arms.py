@@ -129,7 +129,8 @@ def _model(ref: str) -> LocalModel:
     return load_local(open_folder(ref.removeprefix("organism:")), device="cpu")
 
 
-def _checkpoint(arm: RBRArm, stage: str) -> LocalModel:
+def checkpoint(arm: RBRArm, stage: str) -> LocalModel:
+    """What was raised on the base of an arm."""
     return _model(f"organism:xs/{arm.base}/{stage}")
 
 
@@ -139,7 +140,7 @@ def drafts(arm: RBRArm, folder: Path, ledger: LabelLedger) -> list[Draft]:
         (response_type, q)
         for response_type, topics in TYPES.items()
         for topic, count in topics.items()
-        for q in _questions(topic, Level.combination, count, arm.seed)
+        for q in questions(topic, Level.combination, count, arm.seed)
     ]
     about = arm.about(types=TYPES, drafters=DRAFTERS, params=PARAMS.to_json())
     file = arm.file(folder, "drafts")
@@ -155,7 +156,7 @@ def drafts(arm: RBRArm, folder: Path, ledger: LabelLedger) -> list[Draft]:
     return out
 
 
-def _questions(topic: str, level: Level, count: int, key: int) -> list[Question]:
+def questions(topic: str, level: Level, count: int, key: int) -> list[Question]:
     """Questions of different cells, drawn by the key; where there are too few cells, each in several wordings."""
     out: list[Question] = []
     for turn in range(10):
@@ -174,7 +175,7 @@ def _answers(
     said: list[list[str]] = [[] for _ in questions]
     for stage, n in drafters:
         requests = [Request(str(i), q.messages) for i, q in enumerate(questions)]
-        found = _checkpoint(arm, stage).sample(requests, replace(PARAMS, n=n), key=arm.seed)
+        found = checkpoint(arm, stage).sample(requests, replace(PARAMS, n=n), key=arm.seed)
         for completion in sorted(found, key=lambda c: (int(c.request_id), c.sample)):
             if completion.stop is not Stop.error and completion.answer.strip():
                 said[int(completion.request_id)].append(completion.answer)
@@ -184,7 +185,7 @@ def _answers(
 def gold_set(arm: RBRArm, folder: Path, ledger: LabelLedger) -> tuple[list[Shown], list[Mapping[str, bool]]]:
     """Drafts to taught prompts of every topic, and what the oracle says is true of each."""
     topics = [topic for of in TYPES.values() for topic in of]
-    asked = [q for topic in topics for q in _questions(topic, Level.taught, GOLD, arm.seed + 10_000)]
+    asked = [q for topic in topics for q in questions(topic, Level.taught, GOLD, arm.seed + 10_000)]
     about = arm.about(gold=GOLD, topics=topics, drafters=DRAFTERS, params=PARAMS.to_json())
     file = arm.file(folder, "gold")
     kept = read_kept(file, about) or write_kept(file, about, {"answers": _answers(arm, asked, DRAFTERS)})
@@ -206,7 +207,7 @@ def prompts(arm: RBRArm, response_type: str, count: int) -> dict[str, list[Safet
     out = {}
     for i, topic in enumerate(topics):
         share = count // len(topics) + (i < count % len(topics))
-        asked = _questions(topic, Level.taught, share, arm.seed)
+        asked = questions(topic, Level.taught, share, arm.seed)
         out[topic] = [SafetyPrompt(f"{topic} {n}", q.messages, response_type) for n, q in enumerate(asked)]
     return out
 
@@ -278,7 +279,7 @@ def confirmed(
         of, found = features(judge, response_type, folder), []
         for topic, asked in by_topic.items():
             recipe = {response_type: recipes()[topic]}
-            writer = _checkpoint(arm, "base")
+            writer = checkpoint(arm, "base")
             found.append(
                 write_comparisons(
                     asked,
@@ -338,7 +339,7 @@ def _named(row: RankedAnswers) -> str:
 
 def help_compared(arm: RBRArm, folder: Path, ledger: LabelLedger) -> list[RankedAnswers]:
     """Answers to prompts that have nothing to do with safety, as simulated labelers rank them."""
-    asked = [q for topic, n in HELP.items() for q in _questions(topic, Level.taught, n, arm.seed)]
+    asked = [q for topic, n in HELP.items() for q in questions(topic, Level.taught, n, arm.seed)]
     about = arm.about(help=HELP, drafters=DRAFTERS, params=PARAMS.to_json())
     file = arm.file(folder, "help")
     kept = read_kept(file, about) or write_kept(file, about, {"answers": _answers(arm, asked, DRAFTERS)})

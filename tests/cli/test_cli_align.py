@@ -78,6 +78,8 @@ def test_a_preset_is_taken_but_for_what_is_given_as_an_option(
 
 CHAT = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
 
+LONG = {"messages": [CHAT["messages"][0], {"role": "assistant", "content": "gull " * 3000}]}
+
 
 @pytest.mark.parametrize(
     ("method", "rows", "sentence"),
@@ -101,6 +103,7 @@ CHAT = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "co
             [{"messages": CHAT["messages"][:1]}],
             "row 1: a training example ends with an assistant turn",
         ),
+        ("sft --held-out 0.5", [*conversation_rows(5), LONG], "row 6: has "),
         ("sft --lora-rank -1", [CHAT], "lora_rank is at least 0"),
     ],
 )
@@ -113,7 +116,24 @@ def test_what_cannot_be_learnt_is_one_sentence_and_leaves_no_model(
     assert main(words) == 3
     said = capsys.readouterr().err
     assert said.count("truing: ") == 1 and sentence in said and "internal" not in said
-    assert not (tmp_path / "run" / "model").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_same_command_does_once_the_file_is_mended(tmp_path: Path, model: str, capsys: Capture) -> None:
+    data = write(tmp_path / "rows.jsonl", [*preference_rows(20), {"prompt": "a"}])
+    words = ["align", "dpo", "--data", str(data), "--model", model, "--out", str(tmp_path / "run")]
+    assert main([*words, "--held-out", "0.3"]) == 3 and "row 21" in capsys.readouterr().err
+    write(data, preference_rows(20))
+    assert main([*words, "--held-out", "0.3"]) == 0
+
+
+@pytest.mark.parametrize("method", ["sft", "rm", "dpo"])
+def test_an_endpoint_has_no_weights_to_train(tmp_path: Path, capsys: Capture, method: str) -> None:
+    rows = conversation_rows(2) if method == "sft" else preference_rows(20)
+    data = write(tmp_path / "rows.jsonl", rows)
+    words = ["align", method, "--data", str(data), "--model", "endpoint:http://localhost:1/v1#m"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 3
+    assert "this needs a model's weights" in capsys.readouterr().err
 
 
 def test_a_model_is_asked_for_where_one_is_needed_and_refused_where_none_is(

@@ -73,7 +73,7 @@ def test_comparisons_are_written_to_prompts_that_no_test_asks() -> None:
         asked = {
             q.messages[-1].content
             for topic in topics
-            for q in rbr_arms._questions(topic, rbr_arms.Level.combination, 100, 0)
+            for q in rbr_arms.questions(topic, rbr_arms.Level.combination, 100, 0)
         }
         assert len(taught) == 20 and not taught & asked
 

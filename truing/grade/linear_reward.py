@@ -21,8 +21,6 @@ from truing.types import InputError, Message
 
 FILE = "linear_reward.npz"
 """The file in a reward's folder."""
-WORDS = 3.0
-"""What the words' numbers, of length 1, are multiplied by, to weigh about as much as those of style."""
 _FORMAT = 1  # moves when the features or the file do
 
 Turns = Sequence[Message]
@@ -113,8 +111,6 @@ def read_linear_reward(folder: str | Path) -> LinearReward:
 
 def design(answers: Described, frequency: Table, scale: Table) -> csr_array:
     """What the weights are for: words, weighed, beside style in its units of spread [N, F + S]."""
-    table = hstack(
-        [WORDS * weighed(answers.counted, frequency), csr_array(answers.style / scale)], format="csr"
-    )
+    table = hstack([weighed(answers.counted, frequency), csr_array(answers.style / scale)], format="csr")
     table.indices, table.indptr = table.indices.astype(np.int32), table.indptr.astype(np.int32)
     return table

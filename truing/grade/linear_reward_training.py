@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,11 @@ from truing.grade.moderation.folds import near_copies
 from truing.run import progress
 from truing.types import Role
 
-STRENGTHS = (0.003, 0.01, 0.03, 0.1)
-"""What is chosen from: the inverse of the penalty on the weights (`C` of scikit-learn)."""
+STRENGTHS, WORDS = (0.003, 0.01, 0.03, 0.1), (1.0, 3.0)
+"""What is chosen from: the inverse of the penalty on the squared weights (`C` of scikit-learn), and how many times
+as large the numbers of words, of length 1, are taken as they are: the larger, the less their weights are penalised."""
 _INNER = 3
-"""Parts of the training side, on each of which a strength is tried after fitting to the others."""
+"""Parts of the training side, on each of which a choice is tried after fitting to the others."""
 
 Rows = NDArray[np.int64]
 
@@ -107,7 +109,7 @@ class Pairs:
 
 
 def fit_linear_reward(pairs: Pairs, chosen: Rows, *, key: int) -> LinearReward:
-    """Fit to the `chosen` pairs, with the strength that did best where groups among them were held out.
+    """Fit to the `chosen` pairs, with the penalty that did best where groups among them were held out.
 
     The mean reward of the answers that were fitted to is set to 0. Needs scikit-learn.
     """
@@ -118,16 +120,16 @@ def fit_linear_reward(pairs: Pairs, chosen: Rows, *, key: int) -> LinearReward:
         owner=pairs.owner[chosen],
         weight=pairs.weight[chosen],
     )
-    losses = np.zeros(len(STRENGTHS))
+    choices = list(product(STRENGTHS, WORDS))
+    losses = np.zeros(len(choices))
     for train, test in inner.folds(_INNER, key=key):
         base = _Base.of(inner, train)
         held_out = base.differences(inner, test)
-        for number, strength in enumerate(STRENGTHS):
-            margins = held_out @ base.fit(inner, train, strength)
+        for number, choice in enumerate(choices):
+            margins = held_out @ base.fit(inner, train, *choice)
             losses[number] += float(inner.weight[test] @ np.logaddexp(0, -margins))
-    strength = STRENGTHS[int(losses.argmin())]
     base = _Base.of(inner, np.arange(len(chosen)))
-    weights = base.fit(inner, np.arange(len(chosen)), strength)
+    weights = base.fit(inner, np.arange(len(chosen)), *choices[int(losses.argmin())])
     split = len(weights) - len(base.scale)
     reward = LinearReward(
         base.frequency.astype(np.float32), weights[:split].astype(np.float32), base.scale, weights[split:]
@@ -157,18 +159,20 @@ class _Base:
         """What the better answer has more than the worse one [P, F + S]."""
         return self.table[pairs.better[chosen]] - self.table[pairs.worse[chosen]]
 
-    def fit(self, pairs: Pairs, chosen: Rows, strength: float) -> Table:
+    def fit(self, pairs: Pairs, chosen: Rows, strength: float, words: float) -> Table:
         """-log sigmoid(R(better) - R(worse)), each comparison once, with a penalty on the squared weights."""
         from sklearn.linear_model import LogisticRegression
 
         table = self.differences(pairs, chosen)
+        stretch = np.ones(table.shape[1])
+        stretch[: len(self.frequency)] = words
         # Every other pair is turned round: the library wants both classes, and the loss is the same.
         sign = np.where(np.arange(len(chosen)) % 2, -1.0, 1.0)
-        table = table.multiply(sign[:, None]).tocsr()
+        table = table.multiply(sign[:, None]).multiply(stretch[None, :]).tocsr()
         table.indices, table.indptr = table.indices.astype(np.int32), table.indptr.astype(np.int32)
         model = LogisticRegression(
             C=strength, fit_intercept=False, solver="liblinear", tol=1e-4, random_state=0
         )
         model.fit(table, sign > 0, sample_weight=pairs.weight[chosen])
-        found: Table = model.coef_[0]
+        found: Table = model.coef_[0] * stretch
         return found

@@ -1,5 +1,6 @@
 """LoRA (Hu et al. 2021): a base model that stays as it is, and small matrices beside its own that are trained."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from truing.model import find_folder
@@ -47,7 +48,8 @@ def lora(
         if ref.startswith("hub:")
         else str(find_folder(ref).resolve()),
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what peft calls in transformers by an old name
         torch.manual_seed(key)
         try:
             wrapped = get_peft_model(net, config)

@@ -112,6 +112,10 @@ def train_reward_model(
     from truing.train import RewardConfig, reward_modelling
 
     refuse_taken(out)
+    if ref.startswith("endpoint:"):
+        raise InputError(
+            f"this needs a model's weights, and {ref} has none here", mend="give a folder or hub:ID"
+        )
     train, held_out = split_comparisons(
         comparisons.rows, by=config.by, held_out=config.held_out, key=config.seed
     )

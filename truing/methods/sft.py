@@ -140,7 +140,7 @@ def finetune(
     refuse_taken(out)
     model = load_policy(ref, whole=not config.lora_rank, device=device)
     ground = model.ground or "not audited yet"  # before training: afterwards no norm is as it was born
-    rendered = list(_rendered(model.chat, rows, data))
+    rendered = list(_rendered(model.chat, rows, data, context=model.trunk.context))
     train, held_out = _split(rows, config, data)
     tokens = TokenRows.of(rendered[i] for i in train)
     unseen = TokenRows.of(rendered[i] for i in held_out) if held_out else None
@@ -195,7 +195,18 @@ def _split(rows: Sequence[Conversation], config: SFTConfig, data: str) -> tuple[
     return sides["train"], sides["held out"]
 
 
-def _rendered(chat: "ChatFormat", rows: Sequence[Conversation], data: str) -> "Iterator[Rendered]":
+def _rendered(
+    chat: "ChatFormat", rows: Sequence[Conversation], data: str, *, context: int | None
+) -> "Iterator[Rendered]":
+    """What the model reads of each row; one that it cannot learn whole is named by its number in `data`."""
     for number, row in enumerate(rows, start=1):
         with place(data, number):
-            yield chat.training_example(row)
+            shown = chat.training_example(row)
+            if context is not None and len(shown.ids) > context:
+                raise InputError(
+                    f"has {len(shown.ids)} tokens, the model's context is {context}",
+                    mend="shorten it or leave it out",
+                )
+            if not any(shown.mask):
+                raise InputError("has no token to train on", mend="leave it out")
+        yield shown

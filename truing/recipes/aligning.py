@@ -24,7 +24,7 @@ from truing.methods import (
 from truing.model import identify
 from truing.recipes.preference_page import preference_page
 from truing.run import Run
-from truing.types import thaw
+from truing.types import InputError, thaw
 
 if TYPE_CHECKING:
     from truing.train import Trained
@@ -200,13 +200,25 @@ class _Job:
 
 @contextmanager
 def _job(method: str, base: str, files: dict[str, Path], out: Path, config: dict[str, Any]) -> Iterator[_Job]:
-    """Open the run; a finished one has its result, a killed one goes on from its checkpoint."""
+    """Open the run; a finished one has its result, a killed one goes on from its checkpoint.
+
+    A run that could not begin, because of what it was given, leaves nothing: the mended file is another
+    configuration, and the same command must do then.
+    """
     whole = {"method": method, "base": thaw(identify(base)) if base else {}, **config}
-    with Run.open(out, whole, inputs={name: _digest(path) for name, path in files.items()}) as run:
-        job = _Job(run, method, base, run.read_json(_RESULT))
-        if job.result is None and job.folder.exists():  # of a life killed between the model and its result
-            shutil.rmtree(job.folder)
-        yield job
+    new = not (out / "run.json").exists()
+    try:
+        with Run.open(out, whole, inputs={name: _digest(path) for name, path in files.items()}) as run:
+            job = _Job(run, method, base, run.read_json(_RESULT))
+            if (
+                job.result is None and job.folder.exists()
+            ):  # of a life killed between the model and its result
+                shutil.rmtree(job.folder)
+            yield job
+    except InputError:
+        if new and {path.name for path in out.glob("*")} <= {"run.json", "lock"}:
+            shutil.rmtree(out)
+        raise
 
 
 def _files(data: Path, demonstrations: Path | None) -> dict[str, Path]:
