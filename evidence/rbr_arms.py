@@ -182,19 +182,23 @@ def _answers(
     return [list(dict.fromkeys(answers)) for answers in said]
 
 
-def thresholds(arm: RBRArm, judge: str, folder: Path, ledger: LabelLedger) -> dict[str, float]:
-    """From where on a proposition counts as true for a judge, tuned on drafts to taught prompts: the gold set."""
+def gold_set(arm: RBRArm, folder: Path, ledger: LabelLedger) -> tuple[list[Shown], list[Mapping[str, bool]]]:
+    """Drafts to taught prompts of every topic, and what the oracle says is true of each."""
     topics = [topic for of in TYPES.values() for topic in of]
     asked = [q for topic in topics for q in questions(topic, Level.taught, GOLD, arm.seed + 10_000)]
     about = arm.about(gold=GOLD, topics=topics, drafters=DRAFTERS, params=PARAMS.to_json())
     file = arm.file(folder, "gold")
     kept = read_kept(file, about) or write_kept(file, about, {"answers": _answers(arm, asked, DRAFTERS)})
-    oracle, shown, known = Oracle("gold set", ledger), [], []
-    for q, answers in zip(asked, kept["answers"], strict=True):
-        for answer in answers:
-            shown.append(Shown(Request("gold", q.messages), answer))
-            known.append(truths(oracle.judge(q.ask, answer)))
-    return tune_thresholds(shown, known, features(judge, "", folder))
+    oracle = Oracle("gold set", ledger)
+    said = [(q, answer) for q, answers in zip(asked, kept["answers"], strict=True) for answer in answers]
+    shown = [Shown(Request("gold", q.messages), answer) for q, answer in said]
+    return shown, [truths(oracle.judge(q.ask, answer)) for q, answer in said]
+
+
+@cache
+def thresholds(arm: RBRArm, judge: str, folder: Path) -> Mapping[str, float]:
+    """From where on a proposition counts as true for a judge, tuned on the gold set."""
+    return tune_thresholds(*gold_set(arm, folder, LabelLedger()), features(judge, "", folder))
 
 
 def prompts(arm: RBRArm, response_type: str, count: int) -> dict[str, list[SafetyPrompt]]:
@@ -258,14 +262,15 @@ def tell(told: Told, of: RuleSet) -> Request:
     return Request("", (Message(Role.system, system), *told.prompt.messages))
 
 
+@cache
 def confirmed(
     arm: RBRArm, judge: str, response_type: str, count: int, folder: Path
-) -> tuple[list[RankedAnswers], dict[str, Any]]:
+) -> tuple[Sequence[RankedAnswers], Mapping[str, Any]]:
     """Comparisons for `count` prompts, written by the base and confirmed by the judge; and why others were not."""
     file = arm.file(folder, f"comparisons {judge} {response_type} {count}")
     by_topic = prompts(arm, response_type, count)
     made = {topic: recipes()[topic].to_json() for topic in by_topic}
-    tuned = thresholds(arm, judge, folder, LabelLedger())
+    tuned = thresholds(arm, judge, folder)
     about = arm.about(
         judge=JUDGES[judge], recipes=made, params=PARAMS.to_json(), tries=TRIES, thresholds=tuned
     )

@@ -29,6 +29,7 @@ from evidence.rbr_arms import (
     confirmed,
     drafts,
     features,
+    gold_set,
     help_compared,
     rewards,
     thresholds,
@@ -96,7 +97,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     for arm in arms:
         drafts(arm, folder, ledger)
         help_compared(arm, folder, ledger)
-        thresholds(arm, "judge", folder, ledger)  # both judges are tuned on the same labels
+        gold_set(arm, folder, ledger)  # both judges are tuned on the same labels
         found[arm.base, arm.seed] = errors(arm, folder, sizes)
     return measures(found) | labels(arms[0], folder, found, sizes, ledger)
 
@@ -134,7 +135,7 @@ def _helped(arm: RBRArm, folder: Path) -> None:
 
 def _tuned(arm: RBRArm, folder: Path) -> None:
     for judge in JUDGES:
-        thresholds(arm, judge, folder, LabelLedger())
+        thresholds(arm, judge, folder)
 
 
 def _confirmed(arm: RBRArm, judge: str, folder: Path) -> None:
@@ -312,7 +313,7 @@ def labels(arm: RBRArm, folder: Path, found: Found, sizes: Sequence[int], ledger
         )
         out[f"labels, rules with the {judge}: its training and its base's"] = _exactly(total)
     gold = LabelLedger()
-    thresholds(arm, "judge", folder, gold)
+    gold_set(arm, folder, gold)
     out["labels, rules: the gold set"] = _exactly(sum(gold.totals().values()))
     spent = {}
     for size in sizes:
