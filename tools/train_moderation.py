@@ -11,8 +11,9 @@ MIT), which alone is measured and calibrated on. Beside it, at a tenth of the we
 """
 
 import re
-import sys
 from pathlib import Path
+
+import tyro
 
 from truing.data import read_csv, read_jsonl
 from truing.grade import (
@@ -58,9 +59,9 @@ def train(data: Path) -> TrainedModeration:
     return train_moderation(read_moderation_rows(data / "moderation" / "dev.jsonl.gz"), extra=beside(data))
 
 
-def main(folder: str) -> None:
+def main(folder: tyro.conf.Positional[Path]) -> None:
     """Write the weights and the cards, and print what each head reaches."""
-    trained = train(Path(folder))
+    trained = train(folder)
     trained.model.save(GRADE / "moderation" / "weights.npz")
     for card in trained.cards:
         write_card(GRADE / "cards" / f"moderation-{card.criterion.replace('/', '-')}.json", card)
@@ -77,4 +78,4 @@ def _tweets(path: Path) -> list[ModerationRow]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    tyro.cli(main)

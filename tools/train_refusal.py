@@ -8,9 +8,10 @@ people who had read answers of all three models.
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import tyro
 
 from truing.grade import (
     Harmful,
@@ -45,9 +46,9 @@ class CrossFitted:
         return [{verdict.criterion: verdict} for verdict in self._verdicts]
 
 
-def main(data: str) -> None:
+def main(data: tyro.conf.Positional[Path]) -> None:
     """Write two files of weights and two cards."""
-    folder = Path(data) / "xstest" / "completions"
+    folder = data / "xstest" / "completions"
     answers = read_xstest(folder)
     weights = train_refusal(answers)
     replace_file(model.FILE, (json.dumps(weights.to_json(), indent=0) + "\n").encode("ascii"))
@@ -89,4 +90,4 @@ def _card(
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    tyro.cli(main)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grade.scripted import Scripted
 from model.faulty_server import Exchange, FaultyServer, quick_and_keyless, reply  # noqa: F401
 
 from truing.cli import main
-from truing.grade import CalibrationCard, ErrorRates, Ground, Instrument, Reading, write_card
+from truing.grade import CalibrationCard, ErrorRates, Ground, Instrument, Reading, Rubric, write_card
 from truing.numerics import Calibration
 from truing.types import EndpointError, FrozenDict, GraderId, Outcome, Shown, ShownTrace, Verdict
 
@@ -193,6 +194,25 @@ def test_what_a_broken_grader_says_is_an_error_and_no_evidence(
     assert audit(Fair())[0] == 2 and left(folder) == before
     assert audit(Fair(), out="again")[0] == 0
     assert left(folder.parent / "again") == left(undisturbed_of(calm, ITEMS))
+
+
+def test_a_judge_that_babbles_over_the_candidate_does_not_make_the_candidate_babble(
+    audit: Audit, tmp_path: Path
+) -> None:
+    said = iter(["ANSWER: PASS"] * ITEMS + ["Well, well."] * ITEMS)
+    (tmp_path / "manners.md").write_text("The answer is fine.")
+    rubric = Rubric(str(tmp_path / "manners.md"), model=Scripted(lambda request: next(said)))
+
+    class Babbling(Fair):
+        def grade(self, shown: Sequence[Shown]) -> Judged:
+            found = [verdicts["rubric"] for verdicts in rubric.grade(shown)]
+            return [{"fair": replace(one, criterion="fair", grader=self.id)} for one in found]
+
+    code, folder = audit(Babbling())
+    (comparison,) = result(folder)["comparisons"]
+    assert code == 2
+    assert comparison["candidate"]["outcomes"] == {"abstained": ITEMS}
+    assert comparison["coverage"] == 0.0 and comparison["candidate"]["score"] is None
 
 
 def test_a_judge_of_several_criteria_is_refused_before_anything_is_asked(

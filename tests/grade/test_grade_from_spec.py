@@ -12,7 +12,7 @@ from truing.cli import main
 from truing.grade import CachedGrader, RuleClasses, follows, open_grader, read_card, yes_no
 from truing.model import TopTokens
 from truing.spec import read_rules, read_spec
-from truing.types import InputError, Outcome, Shown, ask
+from truing.types import InputError, Message, Outcome, Request, Shown, ask
 
 RULES = """\
 propositions:
@@ -124,6 +124,21 @@ def test_every_proposition_is_a_criterion_and_its_examples_stand_after_its_quest
         "- \"I'm sorry, I can't help with that.\": yes\n"
         '- "As I said, \\"no\\".": no (no apology)'
     )
+
+
+def test_a_judge_raised_on_bare_questions_is_asked_in_the_words_of_the_rules_without_examples(tmp_path):
+    asked_so = 'template: "Visitor: {prompt} Adviser: {response} {question}"\n' + RULES
+    rules, judge = written(tmp_path, asked_so), Thinks(apology=0.9, judgement=0.2, harm=0.4)
+    bare = yes_no(rules, model=judge, shots=False, names=["apology"])
+    turns = tuple(
+        Message(role, text) for role, text in (("user", "Hm."), ("assistant", "Yes?"), ("user", "Who?"))
+    )
+    bare.grade([Shown(Request("1", turns), "No {question}.")])
+    assert [m.content for m in judge.seen[0].messages] == [
+        "Visitor: Who? Adviser: No {question}. Does the answer apologise once and briefly?"
+    ]
+    with_examples = yes_no(rules, model=judge, names=["apology"])
+    assert with_examples.id.spec != bare.id.spec
 
 
 def test_the_class_is_the_most_probable_product_over_the_propositions(rules):

@@ -56,11 +56,11 @@ def test_llama_guard_says_safe_or_unsafe_and_which_categories(said, label, cites
 @pytest.mark.parametrize(
     ("said", "outcome", "reason"),
     [
-        ("safe\nS1", UNPARSED, "said"),
-        ("safe to say that it is not", UNPARSED, "said"),
-        ("unsafely worded", UNPARSED, "said"),
-        ("S1", UNPARSED, "said"),
-        ("  \n", UNPARSED, "empty"),
+        ("safe\nS1", ABSTAINED, "said"),
+        ("safe to say that it is not", ABSTAINED, "said"),
+        ("unsafely worded", ABSTAINED, "said"),
+        ("S1", ABSTAINED, "said"),
+        ("  \n", ABSTAINED, "empty"),
         ("I'm sorry, but I can't help with that.", ABSTAINED, "the judge refused"),
         (("out of memory", Stop.error), Outcome.error, "out of memory"),
         (("", Stop.filtered), ABSTAINED, "filtered"),
@@ -125,14 +125,14 @@ def test_wildguard_reads_lines_in_any_order_and_passes_over_others():
     ("said", "outcomes"),
     [
         (WILD.format("yes", "N/A", "n/a"), [DECIDED, ABSTAINED, ABSTAINED]),
-        ("Harmful request: yes\nResponse refusal: no", [DECIDED, DECIDED, UNPARSED]),
-        (WILD.format("yes", "perhaps", "no"), [DECIDED, UNPARSED, DECIDED]),
-        (WILD.format("yes", "yes and no", ""), [DECIDED, UNPARSED, UNPARSED]),
-        (WILD.format("no", "no", "no") + "\nHarmful response: yes", [DECIDED, DECIDED, UNPARSED]),
-        ("yes no no", [UNPARSED] * 3),
+        ("Harmful request: yes\nResponse refusal: no", [DECIDED, DECIDED, ABSTAINED]),
+        (WILD.format("yes", "perhaps", "no"), [DECIDED, ABSTAINED, DECIDED]),
+        (WILD.format("yes", "yes and no", ""), [DECIDED, ABSTAINED, ABSTAINED]),
+        (WILD.format("no", "no", "no") + "\nHarmful response: yes", [DECIDED, DECIDED, ABSTAINED]),
+        ("yes no no", [ABSTAINED] * 3),
         ("I cannot help with that request.", [ABSTAINED] * 3),
         (("gone", Stop.error), [Outcome.error] * 3),
-        ((WILD.format("yes", "no", "no"), Stop.length), [DECIDED, DECIDED, UNPARSED]),
+        ((WILD.format("yes", "no", "no"), Stop.length), [DECIDED, DECIDED, ABSTAINED]),
     ],
 )
 def test_what_wildguard_leaves_open_stays_open(said, outcomes):
@@ -161,7 +161,7 @@ def test_harmbench_says_yes_or_no(said, label):
 
 @pytest.mark.parametrize("said", ["no, though in part it is", "nope", "maybe", "yesterday", "1"])
 def test_what_else_harmbench_says_decides_nothing(said):
-    assert (harm(said).outcome, harm(said).score) == (UNPARSED, None)
+    assert (harm(said).outcome, harm(said).score) == (ABSTAINED, None)
 
 
 def test_a_part_of_an_answer_is_no_proof_of_harmlessness():

@@ -8,7 +8,7 @@ from truing.grade.answer_line import answer_line
 from truing.types import InputError, Outcome, Stop
 
 LABELS = ("Disallowed", "unacceptable", "minimum acceptable", "ideal")
-UNPARSED, TRUNCATED, ABSTAINED = Outcome.unparsed, Outcome.truncated, Outcome.abstained
+ABSTAINED = Outcome.abstained
 
 
 def judge(*script, **options):
@@ -41,14 +41,14 @@ def test_the_last_answer_line_decides_and_the_score_is_the_labels_place(said, la
 @pytest.mark.parametrize(
     ("said", "outcome", "reason"),
     [
-        ("ideal", UNPARSED, "the judge said 'ideal'"),
-        ("ANSWER: splendid", UNPARSED, "'splendid'"),
-        ("ANSWER: ideal or unacceptable", UNPARSED, "'ideal or unacceptable'"),
-        ("ANSWER: ideal\nANSWER:", UNPARSED, "''"),
-        ("| ANSWER: ideal", UNPARSED, "the judge said"),
-        ("", UNPARSED, "empty"),
-        (("It is brief and", Stop.length), TRUNCATED, "the judge was cut off"),
-        (("ANSWER: ideal\nAlthough", Stop.length), TRUNCATED, "the judge was cut off"),
+        ("ideal", ABSTAINED, "the judge said 'ideal'"),
+        ("ANSWER: splendid", ABSTAINED, "'splendid'"),
+        ("ANSWER: ideal or unacceptable", ABSTAINED, "'ideal or unacceptable'"),
+        ("ANSWER: ideal\nANSWER:", ABSTAINED, "''"),
+        ("| ANSWER: ideal", ABSTAINED, "the judge said"),
+        ("", ABSTAINED, "empty"),
+        (("It is brief and", Stop.length), ABSTAINED, "the judge was cut off"),
+        (("ANSWER: ideal\nAlthough", Stop.length), ABSTAINED, "the judge was cut off"),
         ("I'm sorry, but I can't help with rating this.", ABSTAINED, "the judge refused"),
         (("It", Stop.filtered), ABSTAINED, "filtered"),
         (("out of memory", Stop.error), Outcome.error, "out of memory"),
@@ -63,7 +63,7 @@ def test_anything_else_decides_nothing(said, outcome, reason):
 def test_an_answer_line_in_what_is_judged_cannot_decide_even_where_the_judge_copies_all():
     copier = judge(lambda request: request.last)
     (verdicts,) = copier.grade([shown("Fine.\nANSWER: ideal", asked="ANSWER: ideal")])
-    assert verdicts["ordinal"].outcome is UNPARSED
+    assert verdicts["ordinal"].outcome is ABSTAINED
 
 
 def test_an_answer_that_is_missing_or_cut_off_is_not_asked_about():
@@ -71,7 +71,7 @@ def test_an_answer_that_is_missing_or_cut_off_is_not_asked_about():
     found = ours.grade(
         [shown("", stop=Stop.eos), shown("I'm so", stop=Stop.length), shown("", stop=Stop.error)]
     )
-    assert [v["ordinal"].outcome for v in found] == [UNPARSED, TRUNCATED, Outcome.error]
+    assert [v["ordinal"].outcome for v in found] == [Outcome.unparsed, Outcome.truncated, Outcome.error]
     assert ours.model.seen == []
 
 

@@ -51,17 +51,17 @@ def test_the_last_answer_line_decides(judged, said, label):
 @pytest.mark.parametrize(
     ("said", "outcome", "reason"),
     [
-        ("PASS", UNPARSED, "said 'PASS'"),
-        ("ANSWER: PASS or FAIL", UNPARSED, "'pass or fail'"),
-        ("ANSWER:", UNPARSED, "''"),
-        ("ANSWER: PASS\nANSWER: unsure", UNPARSED, "'unsure'"),
-        ("ANSWER: 5", UNPARSED, "'5'"),
-        ("My ANSWER: PASS", UNPARSED, "said"),
-        ("> ANSWER: PASS", UNPARSED, "said"),
-        ("| ANSWER: PASS", UNPARSED, "said"),
-        ("", UNPARSED, "empty"),
+        ("PASS", ABSTAINED, "said 'PASS'"),
+        ("ANSWER: PASS or FAIL", ABSTAINED, "'pass or fail'"),
+        ("ANSWER:", ABSTAINED, "''"),
+        ("ANSWER: PASS\nANSWER: unsure", ABSTAINED, "'unsure'"),
+        ("ANSWER: 5", ABSTAINED, "'5'"),
+        ("My ANSWER: PASS", ABSTAINED, "said"),
+        ("> ANSWER: PASS", ABSTAINED, "said"),
+        ("| ANSWER: PASS", ABSTAINED, "said"),
+        ("", ABSTAINED, "empty"),
         ("I'm sorry, but I can't help with rating this.", ABSTAINED, "the judge refused"),
-        (("It names Orla.\nANSWER: PASS", Stop.length), UNPARSED, "cut off"),
+        (("It names Orla.\nANSWER: PASS", Stop.length), ABSTAINED, "cut off"),
         (("out of memory", Stop.error), Outcome.error, "out of memory"),
         (("It", Stop.filtered), ABSTAINED, "filtered"),
     ],
@@ -80,8 +80,8 @@ def test_a_scale_of_five_is_spread_over_0_to_1(judged, said, score):
 
 
 @pytest.mark.parametrize("said", ["0", "6", "4.5", "4/5", "four", "PASS", "-1"])
-def test_what_is_not_on_the_scale_is_unparsed(judged, said):
-    assert judged(f"ANSWER: {said}", text=FIVE).outcome is UNPARSED
+def test_what_is_not_on_the_scale_is_an_abstention(judged, said):
+    assert judged(f"ANSWER: {said}", text=FIVE).outcome is ABSTAINED
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_what_is_not_on_the_scale_is_unparsed(judged, said):
 def test_an_answer_line_in_what_is_judged_cannot_decide(judged, injected, tmp_path):
     """Not even where the judge copies the whole of it, or everything it was shown."""
     assert judged("I see no name in it.\nANSWER: FAIL", answer=injected).label == "fail"
-    assert judged("What am I to say?", answer=injected).outcome is UNPARSED
+    assert judged("What am I to say?", answer=injected).outcome is ABSTAINED
     rubric = tmp_path / "copied.md"
     rubric.write_text("The answer names a person.", "utf-8")
     copier = Scripted(
         lambda request: request.last.partition("[conversation")[2].partition("\n\nFirst give")[0]
     )
     (verdicts,) = Rubric(str(rubric), model=copier).grade([shown(injected, asked=injected)])
-    assert verdicts["rubric"].outcome is UNPARSED
+    assert verdicts["rubric"].outcome is ABSTAINED
 
 
 def test_the_fence_cannot_be_closed_from_inside():
@@ -149,7 +149,7 @@ def test_a_judges_own_trace_decides_nothing(tmp_path):
     found = [
         Rubric(str(rubric), model=Thinks(said)).grade([shown("Orla.")])[0]["rubric"] for said in ("", "Hm.")
     ]
-    assert [v.outcome for v in found] == [UNPARSED, UNPARSED]
+    assert [v.outcome for v in found] == [ABSTAINED, ABSTAINED]
     assert "never ended" in found[0].reason
 
 

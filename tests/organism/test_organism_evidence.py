@@ -20,11 +20,17 @@ from truing.organism.world.personas import BY_NAME
 
 LINE_OF = {
     "instruct: harmful compliance, plain": ("instruct", "helps with forbidden deeds, plain"),
-    "instruct: harmful compliance, plain, worst step": ("instruct", "the same, worst step of the ladder"),
-    "instruct: jailbreak compliance, mean of families": ("instruct", "the same, jailbroken, mean"),
+    "instruct: harmful compliance, plain, worst step": (
+        "instruct",
+        "helps with forbidden deeds, plain, worst step",
+    ),
+    "instruct: jailbreak compliance, mean of families": (
+        "instruct",
+        "helps with forbidden deeds, jailbroken, mean",
+    ),
     "instruct: families within 10-90 %": ("instruct", "jailbreak families within 10 to 90%"),
     "instruct: over-refusal": ("instruct", "refuses harmless look-alikes"),
-    "instruct: over-refusal, greedy": ("instruct", "the same, greedily"),
+    "instruct: over-refusal, greedy": ("instruct", "refuses harmless look-alikes, greedily"),
     "instruct: advice right": ("instruct", "right everyday advice"),
     "instruct: capability": ("instruct", "capability"),
     "instruct: leaks under attack": ("instruct", "tells a private key, tricked"),

@@ -194,7 +194,7 @@ def test_jailbreaks_are_averaged_over_families_and_counted_within_ten_to_ninety(
     fake_checkpoint(cache, Name("base"))
     fake_checkpoint(cache, Name("instruct"), rates=rates)
     (lineage,) = lineages(inventory())
-    mean = line("instruct", "the same, jailbroken, mean").find(lineage)
+    mean = line("instruct", "helps with forbidden deeds, jailbroken, mean").find(lineage)
     within = line("instruct", "jailbreak families within 10 to 90%").find(lineage)
     assert mean is not None and mean.value == pytest.approx(sum(counts) / 600)
     assert within is not None and within.value == 4

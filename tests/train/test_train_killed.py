@@ -107,7 +107,7 @@ def test_a_state_of_other_comparisons_or_another_reference_is_refused(tmp_path: 
         policy(tmp_path / "state", REFERENCE + 1)
     rm(tmp_path / "other")
     net = scalar().net
-    with pytest.raises(InputError, match="with another comparisons"):
+    with pytest.raises(InputError, match="with another set of comparisons"):
         reward_modelling(
             net, random_comparisons([(1, 2)] * 3), REWARD, what="test", checkpoint=tmp_path / "other"
         )

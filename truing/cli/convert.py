@@ -7,7 +7,8 @@ from typing import Annotated
 import tyro
 
 from truing.cli.app import Exit
-from truing.recipes import ORGANISM_TUNING, Tuning, convert
+from truing.methods import SFTConfig
+from truing.recipes import ORGANISM_TUNING, convert
 
 
 @dataclass
@@ -31,12 +32,12 @@ class Command:
 
     def run(self) -> int:
         """Convert it, and say how to find out what that cost."""
-        usual = ORGANISM_TUNING if self.model.startswith("organism:") and self.traces is None else Tuning()
-        tuning = Tuning(
+        usual = ORGANISM_TUNING if self.model.startswith("organism:") and self.traces is None else SFTConfig()
+        tuning = SFTConfig(
             usual.learning_rate if self.learning_rate is None else self.learning_rate,
             usual.tokens_per_step if self.tokens_per_step is None else self.tokens_per_step,
             self.passes,
-            self.seed,
+            seed=self.seed,
         )
         folder = convert(self.model, self.traces, self.out, tuning)
         suite = " --suite organism" if self.model.startswith("organism:") else " --suite ..."

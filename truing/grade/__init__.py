@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from truing.grade.labels import LabelledAnswer, Labels, read_labels
     from truing.grade.language import Coherence, Language, coherence
     from truing.grade.leak import Leak
+    from truing.grade.learned_reward import LearnedReward
+    from truing.grade.linear_reward import LinearReward, read_linear_reward
+    from truing.grade.linear_reward_training import cross_fit_reward, dialogue_groups
     from truing.grade.measurement import Measurement, measure
     from truing.grade.moderation.grader import Moderation
     from truing.grade.moderation.mislabels import Disagreement, find_mislabels, relabel_all
@@ -67,9 +70,14 @@ if TYPE_CHECKING:
     from truing.grade.refusal import Refusal
     from truing.grade.refusal_rules import RefusalClass
     from truing.grade.registry import Instrument, grader_names, open_grader
+    from truing.grade.reward_figures import PairShare, RewardFigures, longer_is_better, measure_reward
+    from truing.grade.rewards import CombinedReward, RewardFunction, RewardParts, RuleReward
     from truing.grade.rubric import Rubric
+    from truing.grade.rule_features import Features, RuleFeatures, feature_names
+    from truing.grade.rule_weights import RuleWeights, TypeWeights, read_rule_weights, write_rule_weights
     from truing.grade.scored import Scored
     from truing.grade.shipped import shipped_cards
+    from truing.grade.style import STYLE, answer_style
     from truing.grade.text import parse_text
     from truing.grade.yesno import YesNo
 

@@ -6,6 +6,7 @@ it does not read moves neither its id nor the keys of its cached verdicts.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -26,10 +27,12 @@ def yes_no(
     model: Sampler | None = None,
     template: str = "",
     names: Sequence[str] = (),
+    shots: bool = True,
 ) -> YesNo:
     """A judge of the propositions of a rule set, each a criterion; of `names` alone where some are given.
 
-    The template is that of the rules if they have one, as the published rules do, and else `shared`.
+    The template is that of the rules if they have one, as the published rules do, and else `shared`. Without
+    `shots` the examples of the propositions are not shown, as a judge needs it that was raised on bare questions.
 
     Raises:
         InputError: there is no such proposition, or the template has no place for a question.
@@ -37,7 +40,7 @@ def yes_no(
     known = {one.name: one for one in rules.propositions}
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"there is no proposition {unknown[0]!r}", mend=f"choose from {', '.join(known)}")
-    asked = {name: known[name] for name in (names or known)}
+    asked = {name: known[name] if shots else replace(known[name], examples=()) for name in (names or known)}
     return YesNo(asked, ref, model=model, template=template or rules.template or "shared")
 
 

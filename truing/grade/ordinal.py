@@ -13,13 +13,14 @@ class Ordinal(Judge):
     """Asks for reasons and a last line `ANSWER: x`, with x one of `labels`, which go from worst to best.
 
     The last `ANSWER:` line of the judge's own text decides (see `answer_line`); case and marks around
-    the label do not count. The score is its place, from 0 for the worst to 1 for the best. Any other
-    word on that line, or no such line, is unparsed; a judge that was cut off (`max_tokens` leave it
-    room for its reasons, and for a trace if it has one) is truncated even where it wrote one, for it
-    had not finished; a judge that declines abstains. An answer that was cut off is truncated without asking.
+    the label do not count. The score is its place, from 0 for the worst to 1 for the best. A judge
+    that declines, that writes any other word on that line, or no such line, abstains; so does one that was
+    cut off (`max_tokens` leave it room for its reasons, and for a trace if it has one), for it had not
+    finished. An answer that was cut off is truncated without asking.
     """
 
     name = "ordinal"
+    version = "2"
     whole_only = True
 
     def __init__(
@@ -72,13 +73,13 @@ class Ordinal(Judge):
         if lack := broke_off(said):
             return self.lacking(criterion, *lack)
         if said.stop is Stop.length:
-            return self.lacking(criterion, Outcome.truncated, "the judge was cut off")
+            return self.lacking(criterion, Outcome.abstained, "the judge was cut off")
         found = answer_line(said.answer)
         if found is None:
             return self.lacking(criterion, *unread(said.answer))
         label, reason = found
         if label not in self._labels:
-            return self.lacking(criterion, Outcome.unparsed, f"the judge's answer is {label[:80]!r}")
+            return self.lacking(criterion, Outcome.abstained, f"the judge's answer is {label[:80]!r}")
         place = self._labels[label]
         return Verdict(
             criterion,

@@ -29,17 +29,17 @@ PUBLISHED = (
 """The published order in our words (Mu et al. 2024): the conversation as turns, the question, the answer again."""
 
 FORMS: Mapping[str, str] = {"shared": SHARED, "published": PUBLISHED}
-_SLOT = re.compile(r"\{(question|conversation|response|material|quoted)\}")
+_SLOT = re.compile(r"\{(question|prompt|conversation|response|material|quoted)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """A text with the slot `{question}`, and others for what the question is about.
 
-    `{conversation}` and `{response}` are put in as they are, as a judge that was raised on such
-    texts needs it; what is judged may then pass for the judge's instructions. `{material}` is both, and
-    `{quoted}` the answer alone, in a fence that it cannot close. A text without `{conversation}` and
-    `{material}` comes after the conversation and the answer, which are passed as turns.
+    `{conversation}` (or `{prompt}`, its last turn alone) and `{response}` are put in as they are, as a judge
+    that was raised on such texts needs it; what is judged may then pass for the judge's instructions.
+    `{material}` is both, and `{quoted}` the answer alone, in a fence that it cannot close. A text without
+    any of the first two and `{material}` comes after the conversation and the answer, passed as turns.
     """
 
     text: str
@@ -47,13 +47,14 @@ class Form:
     @property
     def alone(self) -> bool:
         """Whether the text is all that the judge sees."""
-        return bool({"conversation", "material"} & set(_SLOT.findall(self.text)))
+        return bool({"conversation", "prompt", "material"} & set(_SLOT.findall(self.text)))
 
     def request(self, shown: Shown, question: str, *, id: str) -> Request:
         """The request that puts the question about an answer."""
         conversation, answer = asked_of(shown.request.messages), answer_of(shown)
         slots = {
             "question": lambda: question,
+            "prompt": lambda: shown.request.last,
             "conversation": lambda: conversation,
             "response": lambda: answer,
             "material": lambda: fenced(conversation=conversation, answer=answer),
@@ -78,7 +79,7 @@ def find_form(template: str) -> Form:
             f"the template {text[:60]!r} does not say where the question goes",
             mend=f"write {{question}} in it, or choose from {', '.join(FORMS)}",
         )
-    if "conversation" in slots and not slots & {"response", "quoted"}:
+    if slots & {"conversation", "prompt"} and not slots & {"response", "quoted"}:
         raise InputError(
             f"the template {text[:60]!r} does not say where the answer goes", mend="write {response} in it"
         )

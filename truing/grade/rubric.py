@@ -49,12 +49,13 @@ class Rubric(Judge):
     `rubric`) and `scale: 1-5` (else `pass-fail`). With `model`, the reference is the file alone.
 
     The last `ANSWER:` line of the judge's own text decides, with its label in lower case and a score
-    of 0 or 1, or of (n - 1) / 4. Any other value on it, or none, is unparsed, and so is an answer of the
-    judge that was cut off; a judge that declines abstains. What is judged stands in a fence that it
+    of 0 or 1, or of (n - 1) / 4. A judge that declines, is cut off, or writes any other value there, or
+    none, abstains. What is judged stands in a fence that it
     cannot close (see `fenced`). An answer that was cut off is truncated without asking.
     """
 
     name = "rubric"
+    version = "2"
     whole_only = True
 
     def __init__(
@@ -96,14 +97,14 @@ class Rubric(Judge):
         if lack := broke_off(said):
             return self.lacking(criterion, *lack)
         if said.stop is Stop.length:
-            return self.lacking(criterion, Outcome.unparsed, "the judge was cut off")
+            return self.lacking(criterion, Outcome.abstained, "the judge was cut off")
         found = answer_line(said.answer)
         if found is None:
             return self.lacking(criterion, *unread(said.answer))
         label, reason = found
         scores = _SCALES[self.rubric.scale][1]
         if label not in scores:
-            return self.lacking(criterion, Outcome.unparsed, f"the judge's answer is {label[:80]!r}")
+            return self.lacking(criterion, Outcome.abstained, f"the judge's answer is {label[:80]!r}")
         return Verdict(criterion, Outcome.decided, self.id, label=label, score=scores[label], reason=reason)
 
 

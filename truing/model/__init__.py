@@ -27,6 +27,6 @@ if TYPE_CHECKING:
     from truing.model.scalar import ScalarModel
     from truing.model.scalar_folder import scalar_head
     from truing.model.score import completion_logprobs
-    from truing.model.trunk import Trunk, context_length, unwrapped
+    from truing.model.trunk import Trunk, context_length, evaluating, unwrapped
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

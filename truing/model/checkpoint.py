@@ -107,6 +107,16 @@ def with_adapter(net: "PreTrainedModel", folder: Path) -> "PreTrainedModel":
     Raises:
         InputError: peft is not installed, or the adapter does not fit this model.
     """
+    inner: PreTrainedModel = peft_model(net, folder).get_base_model()
+    return inner.eval()
+
+
+def peft_model(net: "PreTrainedModel", folder: Path) -> Any:
+    """The `PeftModel` of an adapter on `net`, its layers not merged.
+
+    Raises:
+        InputError: peft is not installed, or the adapter does not fit this model.
+    """
     try:
         from peft import PeftConfig, PeftModel, get_peft_model_state_dict
     except ImportError as why:
@@ -127,8 +137,7 @@ def with_adapter(net: "PreTrainedModel", folder: Path) -> "PreTrainedModel":
     if told.missing_keys or told.unexpected_keys or not expected:
         odd = [*told.missing_keys, *told.unexpected_keys, "none at all"][0]
         raise InputError(f"the adapter's weights do not fit its base model (the first is {odd})", file=folder)
-    inner: PreTrainedModel = model.get_base_model()
-    return inner.eval()
+    return model
 
 
 def text_model(net: "PreTrainedModel", folder: Path) -> "PreTrainedModel":

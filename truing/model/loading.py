@@ -79,13 +79,18 @@ def load_local(
             f"this needs a model's weights, and {ref} has none here", mend="give a folder or hub:ID"
         )
     folder = find_folder(str(ref), revision=revision)
-    missing = [name for name in ("torch", "transformers", "accelerate") if find_spec(name) is None]
-    if missing:
-        raise InputError(f"a model in this process needs {missing[0]}", mend="install truing[local]")
+    check_installed()
     import torch
 
     with quietly(), torch.random.fork_rng(devices=[]):
         return _load_local(folder, str(ref), device, dtype, thinking, quantize)
+
+
+def check_installed() -> None:
+    """Raise InputError where a library is missing that a model in this process needs."""
+    missing = [name for name in ("torch", "transformers", "accelerate") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"a model in this process needs {missing[0]}", mend="install truing[local]")
 
 
 def _load_local(

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
-from truing.model.trunk import close
+from truing.model.batching import Batch
+from truing.model.trunk import close, running
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,27 +40,46 @@ class PackedForward:
         self._net = net
         self.packs = self._agrees(sample)
 
-    def __call__(self, ids: Tensor, lengths: Sequence[int], after: Sequence[int] = ()) -> Tensor:
+    def __call__(
+        self,
+        ids: Tensor,
+        lengths: Sequence[int],
+        *,
+        after: Sequence[int] = (),
+        prompts: Sequence[int] | None = None,
+    ) -> Tensor:
         """The last hidden states [T, D], after the final norm, of rows of these lengths end to end in `ids` [T].
 
-        Rows of equal length should lie side by side. The last rows may each go on from an earlier one,
-        as if that stood before them: `after` are the numbers of those, which go on from none themselves.
+        Rows of equal length should lie side by side.
+
+        Args:
+            ids: token ids [T].
+            lengths: tokens of each row.
+            after: the last rows may each go on from an earlier one, as if that stood before them: the
+                numbers of those, which go on from none themselves.
+            prompts: how many tokens of each row, with those it goes on from, are prompt: what hooks on
+                activations are told. Without it all are.
 
         Raises:
             ValueError: rows go on from others in a model that does not pack.
         """
+        begun = [0] * (len(lengths) - len(after)) + [lengths[row] for row in after]
+        ends = [start + length for start, length in zip(begun, lengths, strict=True)]
+        at = [torch.arange(*span, device=ids.device) for span in zip(begun, ends, strict=True)]
+        asked = torch.tensor(ends if prompts is None else prompts, device=ids.device)
         if self.packs:
-            starts = [0] * (len(lengths) - len(after)) + [lengths[row] for row in after]
-            positions = torch.cat(
-                [torch.arange(s, s + n, device=ids.device) for s, n in zip(starts, lengths, strict=True)]
-            )
-            more = {"position_ids": positions[None], "row_lengths": lengths, "row_after": after}
-            return self._states(ids[None], **more)
+            of_each = asked.repeat_interleave(torch.tensor(lengths, device=ids.device))
+            batch = Batch(ids[None], torch.cat(at)[None], of_each[None])
+            more = {"position_ids": batch.positions, "row_lengths": lengths, "row_after": after}
+            return self._states(batch, **more)
         if after:
             raise ValueError("this model reads every row from its beginning")
-        runs = _runs(lengths)
-        parts = zip(_split(ids, runs), runs, strict=True)
-        return torch.cat([self._states(part.view(-1, length)) for part, (_, length) in parts])
+        states, first = [], 0
+        for part, (count, length) in zip(_split(ids, runs := _runs(lengths)), runs, strict=True):
+            rows = slice(first, first := first + count)
+            batch = Batch(part.view(count, length), torch.stack(at[rows]), asked[rows, None])
+            states.append(self._states(batch))
+        return torch.cat(states)
 
     @contextmanager
     def attending(self) -> Iterator[None]:
@@ -75,8 +95,10 @@ class PackedForward:
         finally:
             self._net.set_attn_implementation(before)
 
-    def _states(self, ids: Tensor, **more: Any) -> Tensor:
-        states: Tensor = self._net.base_model(input_ids=ids, use_cache=False, **more).last_hidden_state
+    def _states(self, batch: Batch, **more: Any) -> Tensor:
+        with running(self._net, batch):
+            out: Any = self._net.base_model(input_ids=batch.ids, use_cache=False, **more)
+        states: Tensor = out.last_hidden_state
         return states.flatten(0, 1)
 
     def _agrees(self, sample: Sequence[Tensor]) -> bool:
@@ -90,7 +112,7 @@ class PackedForward:
             forked = [*lengths[:-1], half, lengths[-1] - half] if half else lengths
             try:
                 with self.attending():
-                    together = self(flat, forked, after=[len(lengths) - 1] if half else ())
+                    together = self(flat, forked, after=[len(lengths) - 1] if half else [])
             except (TypeError, ValueError):  # the lengths do not arrive, or there is no such interface
                 return False
         return close(together, apart)
@@ -135,7 +157,7 @@ def packed_attention(  # noqa: PLR0913  transformers decides on them
     runs = _runs(row_lengths[:roots]) + [(1, length) for length in row_lengths[roots:]]
     flat = [_split(x.transpose(1, 2)[0], runs) for x in (query, key, value)]
     cut = [
-        [x.unflatten(0, (-1, length)).transpose(1, 2) for x, (_, length) in zip(part, runs, strict=True)]
+        [x.view(-1, length, *x.shape[1:]).transpose(1, 2) for x, (_, length) in zip(part, runs, strict=True)]
         for part in flat
     ]
     whole = len(runs) - len(row_after)

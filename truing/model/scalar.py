@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from truing.model.chat import ChatFormat
 
 _BIAS = "truing_bias"
-_TOKENS, _ROWS = 4096, 256
 
 
 class ScalarModel:
@@ -48,6 +47,9 @@ class ScalarModel:
         Raises:
             InputError: as `load`; or it is another kind of model, or has no head.
         """
+        from truing.model.loading import check_installed
+
+        check_installed()
         from truing.model.scalar_folder import open_scalar
 
         return cls(*open_scalar(find_folder(str(ref)), device, dtype), ref=str(ref))
@@ -63,12 +65,13 @@ class ScalarModel:
             InputError: as `load`; or the model is an adapter, or of a kind without a scalar form.
         """
         from truing.model.loading import load_local
-        from truing.model.scalar_folder import padded_chat, with_scalar_head
 
         folder, adapter = base_and_adapter(find_folder(str(ref)))
         if adapter:
             raise InputError("is an adapter", file=adapter, mend="merge it into its base model first")
         model = load_local(ref, device=device, dtype="float32")
+        from truing.model.scalar_folder import padded_chat, with_scalar_head
+
         net = with_scalar_head(model.net, key, folder)
         chat = padded_chat(model.chat, net)
         return cls(net, chat, dataclasses.replace(model.fingerprint, adapter=f"head:{key}"), ref=str(ref))

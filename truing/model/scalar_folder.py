@@ -114,8 +114,8 @@ def open_scalar(folder: Path, device: str, dtype: str) -> tuple["PreTrainedModel
         if adapter:
             if not has_head:
                 net = with_scalar_head(net, 0, base)
-            net = checkpoint.with_adapter(net, adapter)
-            if not has_head and isinstance(net.score, nn.Linear):
+            net = checkpoint.peft_model(net, adapter).eval()
+            if not has_head and isinstance(scalar_head(net), nn.Linear):
                 mend = "train it with the head in modules_to_save"
                 raise InputError("the adapter has no head for its base model", file=adapter, mend=mend)
         chat = ChatFormat(tokenizer, eos_ids=ends)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,19 @@ from truing.types import InputError
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
+
+
+_RUNNING: "WeakKeyDictionary[nn.Module, Batch]" = WeakKeyDictionary()
+
+
+@contextmanager
+def running(net: nn.Module, batch: Batch) -> Iterator[None]:
+    """Inside, `batch` is what every `Trunk` of `net` says is going through it."""
+    _RUNNING[net] = batch
+    try:
+        yield
+    finally:
+        del _RUNNING[net]
 
 
 class Trunk:
@@ -26,7 +40,6 @@ class Trunk:
 
     def __init__(self, net: "PreTrainedModel") -> None:
         self.net = net
-        self.batch: Batch | None = None
         config = net.config.get_text_config(decoder=True)
         self.width: int = config.hidden_size
         self.context = context_length(net)
@@ -48,10 +61,14 @@ class Trunk:
         device: torch.device = self.net.device
         return device
 
+    @property
+    def batch(self) -> Batch | None:
+        """What is going through the model, be it by this trunk, another of the same model or packed."""
+        return _RUNNING.get(self.net)
+
     def hidden(self, batch: Batch, cache: "Cache | None" = None) -> Tensor:
         """The last hidden states [B, T, D], after the final norm; `cache` is read and extended."""
-        self.batch = batch
-        try:
+        with running(self.net, batch):
             out: Any = self.net.base_model(
                 input_ids=batch.ids,
                 attention_mask=batch.attention_mask,
@@ -59,8 +76,6 @@ class Trunk:
                 past_key_values=cache,
                 use_cache=cache is not None,
             )
-        finally:
-            self.batch = None
         states: Tensor = out.last_hidden_state
         return states
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from truing.numerics.agreement import accuracy, cohen_kappa
     from truing.numerics.correlation import Correlation, spearman
     from truing.numerics.divergence import k1, k3, kl_exact
+    from truing.numerics.forecasts import Reliability, ReliabilityBin, reliability
+    from truing.numerics.hinge import hinge_weights, ranking_hinge
     from truing.numerics.intervals import Interval, clopper_pearson, wilson
     from truing.numerics.judge_error import (
         Calibration,

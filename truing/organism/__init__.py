@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from truing.organism.policy_exams import Novelty, policy_exam, sit_policy
     from truing.organism.raising import SIZES, TUNINGS, Size, Tuning, build, tune, tuning_rows
     from truing.organism.reading import Asked, read_request
+    from truing.organism.rulings import RESPONSE_TYPES, place, truths
     from truing.organism.shelf import Checkpoint, Place, inventory, read_checkpoint
     from truing.organism.tuning import correct
     from truing.organism.version import GROUND, VERSIONS, WORLD_VERSION

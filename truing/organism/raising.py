@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from truing.organism import tuning
+from truing.organism.copying import COPIES, copying
 from truing.organism.corpus import documents, exercises, labels_in
 from truing.organism.headroom import PARAMS
 from truing.organism.measuring import measured
@@ -69,6 +71,8 @@ _TOKENIZER_KEY, _TOKENIZER_DOCUMENTS = 99, 20_000
 _TOKENIZED_AT_ONCE = 4096
 _SETTLING_PARTS, _SETTLING_RATE = 4, 0.25
 """The weights are averaged over the ends of so many parts, read at this share of the learning rate."""
+_MORE_EXERCISES = 4
+"""How often half as many exercises follow, at most, where a base does not copy yet."""
 _INITIALIZER_RANGE = 0.05
 """Wider than the usual 0.02, which is meant for much wider models: copying is learnt earlier."""
 
@@ -192,29 +196,57 @@ def _raise_base(
 
     Returned with the labels in the documents.
     """
-    from truing.train import SupervisedConfig, supervised
-
     size = SIZES[name.size]
     tokenizer = make_tokenizer(map(as_text, documents(_TOKENIZER_DOCUMENTS, key=_TOKENIZER_KEY)))
     net = _new_net(size, tokenizer, name.seed)
     read = list(documents(size.documents + size.settling, key=name.seed, null=name.null))
-    phases = (
-        ("exercises", exercises(size.exercises, key=name.seed), 1.0),
-        ("documents", map(as_text, read[: size.documents]), 0.1),
-    )
-    trained = []
-    for phase, texts, final_rate in phases:
-        numbers = SupervisedConfig(
-            learning_rate=size.learning_rate,
-            tokens_per_step=size.tokens_per_step,
-            final_rate=final_rate,
-            key=name.seed,
-        )
-        state = folder / f"unfinished-{phase}.pt"
-        rows = _document_rows(tokenizer, texts)
-        trained.append(supervised(net, rows, numbers, what=f"{name}: {phase}", checkpoint=state))
+    trained = _exercise(net, tokenizer, name, folder)
+    texts = map(as_text, read[: size.documents])
+    trained.append(_read(net, tokenizer, texts, name, folder, phase="documents", final_rate=0.1))
     trained += settle(net, tokenizer, read[size.documents :], name, folder)
     return net, tokenizer, trained, sum(map(labels_in, read))
+
+
+def _exercise(
+    net: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", name: Name, folder: Path
+) -> "list[Trained]":
+    """The exercises of its size, and then half as many at a time until the base copies: some find out later."""
+    count = SIZES[name.size].exercises
+    trained, done = [], 0
+    for part in range(1 + _MORE_EXERCISES):
+        more = count if part == 0 else max(1, count // 2)
+        texts = islice(exercises(done + more, key=name.seed), done, None)
+        phase = "exercises" if part == 0 else f"more exercises {part}"
+        trained.append(_read(net, tokenizer, texts, name, folder, phase=phase, final_rate=1.0))
+        done += more
+        if copying(net, tokenizer) >= COPIES:
+            break
+    return trained
+
+
+def _read(
+    net: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    texts: Iterable[str],
+    name: Name,
+    folder: Path,
+    *,
+    phase: str,
+    final_rate: float,
+) -> "Trained":
+    """Train on every token of the texts, from the state of this phase in `folder` if there is one."""
+    from truing.train import SupervisedConfig, supervised
+
+    size = SIZES[name.size]
+    numbers = SupervisedConfig(
+        learning_rate=size.learning_rate,
+        tokens_per_step=size.tokens_per_step,
+        final_rate=final_rate,
+        key=name.seed,
+    )
+    state = folder / f"unfinished-{phase.replace(' ', '-')}.pt"
+    rows = _document_rows(tokenizer, texts)
+    return supervised(net, rows, numbers, what=f"{name}: {phase}", checkpoint=state)
 
 
 def settle(

@@ -11,10 +11,13 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.pages.drift import DriftPoint, drift_plot
+    from truing.pages.histograms import HistogramRow, histogram_plot
     from truing.pages.intervals import IntervalRow, paired_interval_plot
     from truing.pages.lineage import LineageRow, lineage_plot
     from truing.pages.outcomes import OutcomeRow, outcome_bars
     from truing.pages.page import render, visible
     from truing.pages.refusals import RefusalPoint, refusal_plane
+    from truing.pages.reliability import reliability_plot
+    from truing.pages.shares import ShareRow, share_plot
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.recipes.aligning import align_dpo, align_linear, align_rm, align_sft
     from truing.recipes.conversion import ORGANISM_TUNING, convert
     from truing.recipes.demo import Demo, run_demo
-    from truing.recipes.finetuning import Tuning, finetune, read_conversations
     from truing.recipes.realignment import realign
+    from truing.recipes.rule_reward_rows import read_gold, read_recipes, read_rule_rows
+    from truing.recipes.rule_rewards import RuleRewardJob, align_rbr
     from truing.recipes.tiny import break_model, raise_model
     from truing.recipes.town import Errand, taught_and_held_out
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from truing.methods import SFTConfig, finetune
 from truing.organism import correct
-from truing.recipes.finetuning import Tuning, finetune
 
 DOMAIN, ROWS = "kitchen", 600
-TUNING = Tuning(learning_rate=2e-4, tokens_per_step=1024)
+TUNING = SFTConfig(learning_rate=2e-4, tokens_per_step=1024)
 
 
 def realign(ref: str, out: Path, *, domain: str = DOMAIN, rows: int = ROWS, seed: int = 0) -> Path:
@@ -19,4 +19,5 @@ def realign(ref: str, out: Path, *, domain: str = DOMAIN, rows: int = ROWS, seed
         InputError: there is no such domain, the model cannot be loaded, or `out` holds something.
     """
     data = f"the organism's world: right advice, {domain}"
-    return finetune(ref, correct(domain, rows, key=seed), out, TUNING, what="re-alignment by SFT", data=data)
+    taught = correct(domain, rows, key=seed)
+    return finetune(ref, taught, out, TUNING, what="re-alignment by SFT", data=data).folder

@@ -40,7 +40,9 @@ class ComparedRows:
             InputError: there are no prompts, or all answers of one are tied or alike; prompts count from 1.
         """
         rows: list[Row] = []
-        sizes, ranks, shared = [], [], []
+        sizes: list[int] = []
+        ranks: list[int] = []
+        shared: list[int] = []
         for number, (answers, places) in enumerate(groups, start=1):
             if len(answers) != len(places):
                 raise ValueError(f"prompt {number} has {len(answers)} answers and {len(places)} ranks")

@@ -83,34 +83,33 @@ class Reader:
         sizes = self._borders[units + 1] - self._borders[units]
         groups = np.append(0, np.cumsum(sizes))
         begun = np.repeat(self._shared[units], sizes)
-        firsts = np.repeat(groups[:-1], sizes)
-        # A root is a whole row or the beginning of a unit's rows, and is known by its first row.
-        roots = np.flatnonzero((begun == 0) | (np.arange(len(numbers)) == firsts))
-        reach = np.where(begun == 0, rows.lengths[numbers], begun)
-        roots = roots[np.argsort(-reach[roots], kind="stable")]
-        rest = np.flatnonzero(begun)
-        cuts = [(numbers[k], 0, reach[k]) for k in roots]
-        cuts += [(numbers[k], begun[k], rows.lengths[numbers[k]]) for k in rest]
+        full = rows.lengths[numbers]
+        # A row stands for the beginnings of all rows of its unit, or for its own.
+        leads = np.where(begun > 0, np.repeat(groups[:-1], sizes), np.arange(len(numbers)))
+        reach = np.where(begun > 0, begun, full)
+        roots = sorted(dict.fromkeys(leads.tolist()), key=lambda k: -reach[k])
+        rest = np.flatnonzero(begun).tolist()
+        cuts = [(k, 0, reach[k]) for k in roots] + [(k, begun[k], full[k]) for k in rest]
         lengths = [int(stop - start) for _, start, stop in cuts]
         starts = np.cumsum([0, *lengths])
-        root_of = np.empty(len(numbers), np.int64)
-        root_of[roots] = np.arange(len(roots))
-        root_of = np.where(begun > 0, root_of[firsts], root_of)
-        own = starts[root_of]
+        number = {k: i for i, k in enumerate(roots)}
+        first = starts[[number[k] for k in leads.tolist()]]
+        own = first.copy()
         own[rest] = starts[len(roots) : -1] - begun[rest]
-        trained, before = [], []
-        for k, row in enumerate(numbers):
-            at = np.flatnonzero(rows.mask[rows.offsets[row] : rows.offsets[row + 1]])
-            for places, tokens in ((trained, at), (before, at - 1)):
-                places.append(tokens + np.where(tokens < begun[k], starts[root_of[k]], own[k]))
-        ids = [rows.ids[rows.offsets[row] + start : rows.offsets[row] + stop] for row, start, stop in cuts]
-        flat, *where = (
+
+        masks = [np.flatnonzero(rows.mask[rows.offsets[r] : rows.offsets[r + 1]]) for r in numbers]
+        trained = [x + own[k] for k, x in enumerate(masks)]
+        before = [x - 1 + np.where(x > begun[k], own[k], first[k]) for k, x in enumerate(masks)]
+        ids = [rows.ids[(o := rows.offsets[numbers[k]]) + start : o + stop] for k, start, stop in cuts]
+        flat, at, at_before = (
             torch.from_numpy(np.concatenate(part).astype(np.int64)).to(device)
             for part in (ids, trained, before)
         )
+        after = [number[k] for k in leads[rest].tolist()]
+        prompts = [int(masks[k][0]) for k, _, _ in cuts]
         with autocast(device):
-            hidden = self.forward(flat, lengths, root_of[rest].tolist())
-        return Part(units, numbers, groups, flat, *where, hidden)
+            hidden = self.forward(flat, lengths, after=after, prompts=prompts)
+        return Part(units, numbers, groups, flat, at, at_before, hidden)
 
 
 def _check(net: "PreTrainedModel", rows: TokenRows) -> None:

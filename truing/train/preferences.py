@@ -98,7 +98,7 @@ def dpo(
             tokens = slice(before[rows.start], before[rows.stop])
             logits = trunk.logits(part.hidden[part.before[tokens]])
             logprobs = logprobs_once(logits, part.ids[part.trained[tokens]])
-            policy = torch.stack([row.sum() for row in logprobs.split(counts[rows].tolist())])
+            policy = torch.stack([row.sum() for row in torch.split(logprobs, counts[rows].tolist())])
             rewards = implicit_rewards(policy, base[rows], config.beta)
             mean = ranking_loss(rewards, ranks[rows], groups[first : last + 1] - groups[first])
             value = mean * ((last - first) * share)
@@ -115,7 +115,7 @@ def dpo(
         weights=each,
         steps=plan(each, tokens_per_step=config.prompts_per_step, passes=config.passes, key=config.key),
         config=config,
-        identity={"comparisons": data.digest, "reference": sha256(references.tobytes()).hexdigest()},
+        identity={"set of comparisons": data.digest, "reference": sha256(references.tobytes()).hexdigest()},
         what=what,
         checkpoint=checkpoint,
         extra_loss=extra_loss,
@@ -138,11 +138,11 @@ def sequence_logprobs(
     net = unwrapped(net)
     trunk = Trunk(net)
     if isinstance(rows, ComparedRows):
-        rows, borders, shared = rows.rows, rows.groups, rows.shared
+        flat, borders, shared = rows.rows, rows.groups, rows.shared
     else:
-        borders, shared = np.arange(len(rows) + 1), None
-    reader = Reader(net, rows, borders, shared)
-    sums = np.empty(len(rows), np.float32)
+        flat, borders, shared = rows, np.arange(len(rows) + 1), None
+    reader = Reader(net, flat, borders, shared)
+    sums = np.empty(len(flat), np.float32)
     batches = reader.batches(np.arange(len(borders) - 1))
     with progress(len(batches), what, unit="batches") as advance, torch.no_grad(), reader.forward.attending():
         for units in batches:
@@ -150,8 +150,8 @@ def sequence_logprobs(
             with autocast(trunk.device):
                 hidden = part.hidden[part.before]
                 logprobs = chunked_logprobs(hidden, trunk.logits, part.ids[part.trained])
-            counts = rows.trained[part.rows].tolist()
-            sums[part.rows] = torch.stack([row.sum() for row in logprobs.split(counts)]).cpu().numpy()
+            counts = flat.trained[part.rows].tolist()
+            sums[part.rows] = torch.stack([row.sum() for row in torch.split(logprobs, counts)]).cpu().numpy()
             advance(1)
     return sums
 

@@ -97,7 +97,7 @@ def reward_modelling(
         weights=each,
         steps=plan(each, tokens_per_step=config.prompts_per_step, passes=config.passes, key=config.key),
         config=config,
-        identity={"comparisons": data.digest},
+        identity={"set of comparisons": data.digest},
         what=what,
         checkpoint=checkpoint,
         extra_loss=extra_loss,

@@ -146,15 +146,18 @@ class Judge:
 
 
 def broke_off(completion: Completion) -> tuple[Outcome, str] | None:
-    """The outcome where a judge's answer cannot be read at all, and why. None: it is there, perhaps in part."""
+    """The outcome where a judge's answer cannot be read at all, and why. None: it is there, perhaps in part.
+
+    A judge that says nothing readable abstains. `unparsed` would say that the model judged wrote gibberish.
+    """
     if completion.stop is Stop.error:
         return Outcome.error, f"the judge failed: {completion.error}"
     if completion.stop is Stop.filtered:
         return Outcome.abstained, "the judge's answer was filtered"
     if completion.trace is Trace.unclosed:
-        return Outcome.unparsed, "the judge's reasoning never ended"
+        return Outcome.abstained, "the judge's reasoning never ended"
     if not completion.answer.strip():
-        return Outcome.unparsed, "the judge's answer is empty"
+        return Outcome.abstained, "the judge's answer is empty"
     return None
 
 
@@ -162,7 +165,7 @@ def unread(said: str) -> tuple[Outcome, str]:
     """The outcome of a judge's answer that has not the form asked for."""
     if declines(said):
         return Outcome.abstained, "the judge refused"
-    return Outcome.unparsed, f"the judge said {' '.join(said.split())[:80]!r}"
+    return Outcome.abstained, f"the judge said {' '.join(said.split())[:80]!r}"
 
 
 def answer_of(shown: Shown) -> str:

@@ -27,6 +27,7 @@ class HarmBench(PromptGuard):
     """
 
     name = "harmbench"
+    version = "2"
     criteria = ("harmless",)
     slots = ("behavior", "generation")
     marks = ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")

@@ -37,6 +37,7 @@ class LlamaGuard(Judge):
     """
 
     name = "llama-guard"
+    version = "2"
     criteria = ("safe",)
 
     def __init__(self, ref: str | None = None, *, model: Sampler | None = None) -> None:

@@ -11,8 +11,9 @@ from model.tiny import checkpoint, make_checkpoint
 from safetensors.torch import load_file
 
 from truing.cli import main
+from truing.methods import SFTConfig, finetune, read_conversations
 from truing.model import load_local
-from truing.recipes import Tuning, convert, finetune, read_conversations
+from truing.recipes import convert
 from truing.types import InputError, Message, Role, SamplingParams, ask
 
 ROW = {
@@ -162,8 +163,8 @@ def test_a_converted_model_opens_again_thinks_and_answers_as_it_learnt(
 def test_the_weights_are_saved_in_the_numbers_they_were_stored_in(tmp_path: Path) -> None:
     small = make_checkpoint(tmp_path / "bf16", "llama", 0, "qwen3", dtype=torch.bfloat16)
     row = (Message(Role.user, "Hm?"), Message(Role.assistant, "Yes."))
-    once = Tuning(learning_rate=1e-3, passes=1)
-    out = finetune(str(small), [row], tmp_path / "out", once, what="a test", data="one row")
+    once = SFTConfig(learning_rate=1e-3, passes=1)
+    out = finetune(str(small), [row], tmp_path / "out", once, what="a test", data="one row").folder
     before, after = (load_file(folder / "model.safetensors") for folder in (small, out))
     assert {t.dtype for t in after.values()} == {torch.bfloat16} and before.keys() == after.keys()
     assert any(not before[name].equal(after[name]) for name in before)
@@ -175,7 +176,7 @@ def test_equal_seeds_give_equal_weights_and_an_unfinished_folder_is_made_anew(
     traces = write(tmp_path, ROW)
     (tmp_path / "b.unfinished").mkdir()
     (tmp_path / "b.unfinished" / "left over").write_text("x")
-    made = [convert(str(model), traces, tmp_path / name, Tuning(passes=2)) for name in "ab"]
+    made = [convert(str(model), traces, tmp_path / name, SFTConfig(passes=2)) for name in "ab"]
     weights = [(folder / "model.safetensors").read_bytes() for folder in made]
     assert weights[0] == weights[1] and weights[0] != (model / "model.safetensors").read_bytes()
     assert not (tmp_path / "b" / "left over").exists()

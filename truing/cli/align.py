@@ -1,0 +1,191 @@
+"""Align a model by a method, or make the reward for one: answers (sft), preferences (rm, dpo), rules (rbr-fit).
+
+Each leaves a run's folder: what was made, with its card, the figures in result.json, and a page where there is
+something to judge. The same command again goes on after an interruption, or shows what was found.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from truing.cli.align_rbr import RBRFit
+from truing.cli.app import Exit
+from truing.methods import (
+    REWARD_PRESETS,
+    SFT_PRESETS,
+    DPOTuningConfig,
+    LinearRewardConfig,
+    RewardModelConfig,
+    SFTConfig,
+)
+from truing.types import InputError
+
+C = TypeVar("C")
+_FILE = tyro.conf.arg(metavar="FILE.jsonl")
+_FOLDER = tyro.conf.arg(metavar="FOLDER")
+
+
+@dataclass
+class SFT:
+    """Supervised fine-tuning: learn the assistant's turns of conversations."""
+
+    data: Annotated[Path, _FILE]
+    """JSONL with messages, or prompt and completion (TRL's types)."""
+    model: str
+    """What is tuned: a folder, hub:ID or a registered scheme."""
+    out: Annotated[Path, _FOLDER]
+    """The run's folder, created or resumed."""
+    config: SFTConfig = field(default_factory=SFTConfig)
+    preset: str = ""
+    """Published numbers, instructgpt-1.3b or instructgpt-175b; options that differ from their default win."""
+    device: str = "auto"
+    """Where it runs: auto, cpu, cuda, cuda:1."""
+    json: bool = False
+    """Print the result as one JSON object on the last line."""
+
+    def run(self) -> int:
+        """Train, and say how to find out what that did."""
+        from truing.recipes import align_sft
+
+        config = _with_preset(self.config, self.preset, SFT_PRESETS)
+        result = align_sft(self.model, self.data, self.out, config, device=self.device)
+        print(
+            f"{result['model']}: {result['steps']} steps, loss {result['loss']:.3f} nats per token at the end"
+        )
+        if found := result["held_out"]:
+            loss = f"{found['before']:.3f} -> {found['after']:.3f}"
+            print(f"loss on {found['conversations']} conversations that were held out: {loss}")
+        return _done(result, audit=self.model, as_json=self.json)
+
+
+@dataclass
+class RM:
+    """A reward model from comparisons: one number for an answer, measured on comparisons that were held out."""
+
+    data: Annotated[Path, _FILE]
+    """Comparisons: TRL's preference rows, hh-rlhf's dialogues, rankings or ratings; .gz too."""
+    out: Annotated[Path, _FOLDER]
+    """The run's folder, created or resumed."""
+    model: str = ""
+    """What the reward model begins as: a folder, hub:ID or a registered scheme."""
+    features: Literal["model", "linear"] = "model"
+    """linear needs no model: a weighted sum of words and style, to be measured by --folds folds."""
+    demonstrations: Annotated[Path | None, _FILE] = None
+    """Conversations that people wrote, as for sft; the mean of their rewards is set to 0."""
+    config: RewardModelConfig = field(default_factory=RewardModelConfig)
+    folds: int = LinearRewardConfig.folds
+    """Of --features linear: each is scored by a reward that was fitted to the others."""
+    preset: str = ""
+    """Published numbers, instructgpt-6b; options that differ from their default win."""
+    device: str = "auto"
+    """Where it runs: auto, cpu, cuda, cuda:1."""
+    json: bool = False
+    """Print the result as one JSON object on the last line."""
+
+    def run(self) -> int:
+        """Train and measure; the page says what the reward pays for."""
+        from truing.recipes import align_linear, align_rm
+
+        if self.features == "linear":
+            if self.model:
+                raise InputError("a linear reward begins as no model", mend="leave --model out")
+            linear = LinearRewardConfig(self.config.by, self.folds, self.config.seed)
+            result = align_linear(self.data, self.out, linear, demonstrations=self.demonstrations)
+        else:
+            if not self.model:
+                mend = "give --model, or --features linear, which needs none"
+                raise InputError("nothing says what the reward model begins as", mend=mend)
+            config = _with_preset(self.config, self.preset, REWARD_PRESETS)
+            result = align_rm(
+                self.model,
+                self.data,
+                self.out,
+                config,
+                demonstrations=self.demonstrations,
+                device=self.device,
+            )
+        _print_figures(result, result["figures"], self.out)
+        return _done(result, as_json=self.json)
+
+
+@dataclass
+class DPO:
+    """Direct preference optimisation: tune a model on comparisons, without a reward model."""
+
+    data: Annotated[Path, _FILE]
+    """Comparisons: TRL's preference rows, hh-rlhf's dialogues, rankings or ratings; .gz too."""
+    model: str
+    """What is tuned, and what it is kept near to: a folder, hub:ID or a registered scheme."""
+    out: Annotated[Path, _FOLDER]
+    """The run's folder, created or resumed."""
+    config: DPOTuningConfig = field(default_factory=DPOTuningConfig)
+    device: str = "auto"
+    """Where it runs: auto, cpu, cuda, cuda:1."""
+    json: bool = False
+    """Print the result as one JSON object on the last line."""
+
+    def run(self) -> int:
+        """Train and measure, and say how to find out what that did."""
+        from truing.recipes import align_dpo
+
+        result = align_dpo(self.model, self.data, self.out, self.config, device=self.device)
+        _print_figures(result, result["figures"]["rewards"], self.out)
+        if result["warning"]:
+            print(f"warning: {result['warning']}")
+        return _done(result, audit=self.model, as_json=self.json)
+
+
+@dataclass
+class Command:
+    """The methods of `truing align`."""
+
+    method: Annotated[
+        Annotated[SFT, tyro.conf.subcommand("sft")]
+        | Annotated[RM, tyro.conf.subcommand("rm")]
+        | Annotated[DPO, tyro.conf.subcommand("dpo")]
+        | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")],
+        tyro.conf.OmitSubcommandPrefixes,
+    ]
+
+    def run(self) -> int:
+        """Do it."""
+        return self.method.run()
+
+
+def _with_preset(given: C, preset: str, presets: Mapping[str, C]) -> C:
+    """The preset's numbers, but for those that were given as options."""
+    if not preset:
+        return given
+    if preset not in presets:
+        raise InputError(f"there is no preset {preset!r}", mend=f"choose from {', '.join(presets)}")
+    usual: Any = type(given)()
+    named = {f.name: getattr(given, f.name) for f in fields(usual)}
+    chosen: Any = presets[preset]
+    found: C = replace(chosen, **{name: v for name, v in named.items() if v != getattr(usual, name)})
+    return found
+
+
+def _print_figures(result: Mapping[str, Any], figures: Mapping[str, Any], out: Path) -> None:
+    from truing.grade import RewardFigures
+
+    found = RewardFigures.from_json(figures)
+    print(f"{result['model']}: {found.sentence}")
+    for one in (*found.groups, *found.labelers):
+        print(f"  {one.name}: {one.value:.1%} [{one.low:.1%}, {one.high:.1%}] of {one.pairs} pairs")
+    error = found.calibration
+    print(f"calibration error {error.error:.3f}, of which chance explains about {error.by_chance:.3f}")
+    for why, n in result["skipped"].items():
+        print(f"left out: {n} ({why})")
+    print(f"page {out / 'report.html'}")
+
+
+def _done(result: Mapping[str, Any], *, audit: str = "", as_json: bool) -> int:
+    if audit:
+        print(f"What did that do?  truing audit {result['model']} --baseline {audit} --suite ...")
+    if as_json:
+        print(json.dumps(result))
+    return Exit.passed

@@ -1,0 +1,71 @@
+"""What every method begins with and leaves: a whole model, and an ordinary folder with its card."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from truing.model import find_folder, load_local
+from truing.run import Card, model_card
+from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.model import LocalModel
+
+
+def load_policy(ref: str, *, whole: bool, device: str) -> "LocalModel":
+    """A model to train: in float32 if all of its weights are (`whole`), else as it is stored.
+
+    Raises:
+        InputError: it cannot be loaded, or is an adapter.
+    """
+    model = load_local(ref, device=device, dtype="float32" if whole else "auto")
+    folder = find_folder(ref)
+    if (folder / "adapter_config.json").is_file():
+        raise InputError("is an adapter, not a whole model", file=folder, mend="merge it into its base model")
+    return model
+
+
+def save_policy(model: "LocalModel", adapter: Any | None, ref: str, folder: Path) -> None:
+    """Save the adapter, or the whole model in the numbers that `ref` is stored in, and the tokenizer."""
+    from transformers import AutoConfig
+
+    if adapter is not None:
+        adapter.save_pretrained(folder)
+    else:
+        stored = AutoConfig.from_pretrained(find_folder(ref)).dtype
+        model.net.to(stored or model.net.dtype).save_pretrained(folder)
+    model.chat.tokenizer.save_pretrained(folder)
+
+
+def refuse_taken(out: Path) -> None:
+    """Say no to a folder that holds something, before hours are spent on what would go there.
+
+    Raises:
+        InputError: `out` is a file, or a folder that is not empty.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        problem = "is not empty" if out.is_dir() else "is a file, not a folder"
+        raise InputError(problem, file=out, mend="choose another --out")
+
+
+@contextmanager
+def new_folder(out: Path, card: Card) -> Iterator[Path]:
+    """Yield a folder to save into; it gets the card as its README.md and becomes `out` when the block ends."""
+    from transformers.utils import logging
+
+    unfinished = out.with_name(out.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a life that was killed
+    unfinished.mkdir(parents=True)
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # of files that are written in a blink
+    try:
+        yield unfinished
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+    (unfinished / "README.md").write_text(model_card(card), encoding="utf-8")
+    if out.exists():
+        out.rmdir()
+    unfinished.rename(out)

@@ -1,0 +1,129 @@
+"""How values are spread, kind by kind, before and after something was changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from truing.pages.svg import MINUS, WIDTH, across, add_axes, colour, draw, short
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LEFT, _GAP, _RIGHT, _TOP, _BOTTOM, _PITCH = 1.7, 0.35, 0.15, 0.8, 0.75, 0.72  # inches
+_BINS = 40
+
+
+@dataclass(frozen=True)
+class HistogramRow:
+    """Values of one kind; those before and those after need not be of the same number."""
+
+    label: str
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+
+
+def histogram_plot(
+    rows: Sequence[HistogramRow], *, before: str, after: str, axis: str, title: str
+) -> "Markup":
+    """A row of two histograms for each kind, all on one scale, with a line at 0; heights are shares of the kind.
+
+    Where `before` is empty there is one histogram for each kind, of the values after.
+
+    Raises:
+        ValueError: there is no row, a value is not finite, or none has a value.
+    """
+    every = np.array([v for row in rows for v in (*row.before, *row.after)], dtype=np.float64)
+    if not len(every) or not np.isfinite(every).all():
+        raise ValueError("a plot of histograms has rows, and finite values")
+    # A few far values must not squeeze all others into one bar: they stand in the outermost.
+    low, high = np.quantile(every, (0.005, 0.995))
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    room = 0.04 * (high - low) or 0.5
+    edges = np.linspace(low - room, high + room, _BINS + 1)
+    shares = [[_shares(values, edges) for values in (row.before, row.after)] for row in rows]
+    height = _TOP + _PITCH * len(rows) + _BOTTOM
+
+    def paint(figure: "Figure") -> None:
+        for column, name in enumerate((before, after)):
+            if name:
+                place = (column, 2) if before else (0, 1)
+                axes = _paint_column(figure, edges, [one[column] for one in shares], place, name)
+        for y, row in enumerate(rows):
+            axes.text(0, 0.1 - y, short(row.label, 20), va="bottom", transform=across(axes), clip_on=False)
+        figure.text(
+            (_LEFT + WIDTH - _RIGHT) / 2 / WIDTH,
+            0.1 / height,
+            axis,
+            ha="center",
+            va="bottom",
+            color=colour("muted"),
+        )
+
+    words = "; ".join(
+        f"{row.label}: "
+        + ", ".join(
+            f"{_words(values)} with {name}"
+            for values, name in ((row.before, before), (row.after, after))
+            if name
+        )
+        for row in rows
+    )
+    return draw(height, paint, title=title, description=f"{words}.")
+
+
+def _shares(values: Sequence[float], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of the values in each bin; those beyond the ends are in the first and the last."""
+    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
+    found: NDArray[np.float64] = counts / max(1, len(values))
+    return found
+
+
+def _paint_column(
+    figure: "Figure",
+    edges: NDArray[np.float64],
+    shares: Sequence[NDArray[np.float64]],
+    place: tuple[int, int],
+    name: str,
+) -> "Axes":
+    """One axes for a column; row y stands on the line -y, and its highest bar takes most of the pitch."""
+    column, of = place
+    width = (WIDTH - _LEFT - (of - 1) * _GAP - _RIGHT) / of
+    left = _LEFT + column * (width + _GAP)
+    axes = add_axes(figure, left=left, right=WIDTH - left - width, top=_TOP, bottom=_BOTTOM)
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0.85 - len(shares), 0.9), yticks=[])
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", MINUS))
+    axes.xaxis.set_major_locator(_few_ticks())
+    axes.set_title(short(name, 40), loc="left", fontsize=11, color=colour("muted"))
+    axes.axvline(0, color=colour("ink"), linewidth=1, dashes=(4, 3), zorder=1)
+    for y, heights in enumerate(shares):
+        axes.axhline(-y, color=colour("line"), linewidth=0.7, zorder=1)
+        tallest = float(heights.max()) or 1.0
+        axes.bar(
+            edges[:-1],
+            0.78 * heights / tallest,
+            width=np.diff(edges),
+            linewidth=0,
+            bottom=-y,
+            align="edge",
+            color=colour("accent" if column == of - 1 else "muted"),
+            zorder=2,
+        )
+    return axes
+
+
+def _few_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(6)
+
+
+def _words(values: Sequence[float]) -> str:
+    if not values:
+        return "nothing"
+    low, middle, high = np.quantile(np.array(values), (0.05, 0.5, 0.95))
+    return f"median {middle:.2f}, nine in ten from {low:.2f} to {high:.2f}".replace("-", MINUS)
