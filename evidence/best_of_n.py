@@ -101,12 +101,14 @@ def chosen(arm: RBRArm, folder: Path, ledger: LabelLedger) -> Chosen:
         right = [float(_is_good(topic, q, findings[answer])) for answer in answers]
         unread = [float(findings[answer].label == Outcome.unparsed) for answer in answers]
         plain.append(float(np.mean([r for r, who in zip(right, WHO, strict=True) if not who])))
-        takes = {name: int(np.argmax(paid[name][i])) for name in (RM, RBR, BOTH)} | {
-            BEST: int(np.argmax(right))
-        }
-        for name in CHOOSERS:
-            good[name].append(float(np.mean(right)) if name == ANY else right[takes[name]])
-            unparsed[name].append(float(np.mean(unread)) if name == ANY else unread[takes[name]])
+        good[ANY].append(float(np.mean(right)))
+        unparsed[ANY].append(float(np.mean(unread)))
+        for name in CHOOSERS[1:]:
+            given = right if name == BEST else paid[name][i]
+            taken = int(np.argmax(given))
+            blind = given[taken] == -np.inf  # no answer has a reward: nothing good was chosen
+            good[name].append(0.0 if blind else right[taken])
+            unparsed[name].append(1.0 if blind else unread[taken])
     return Chosen(
         tuple(topic for topic, _ in rows),
         tuple(f"{topic}: {q.ask.object}, {q.ask.template}" for topic, q in rows),
@@ -146,7 +148,7 @@ def _is_good(topic: str, q: Question, finding: Any) -> bool:
 def _rewards(
     arm: RBRArm, rows: Sequence[tuple[str, Question]], said: Sequence[Sequence[str]], folder: Path
 ) -> dict[str, list[list[float]]]:
-    """What each reward gives to every answer; -inf where it gives nothing, so that it is not chosen."""
+    """What each reward gives to every answer; -inf where it gives nothing, so that no such answer is preferred."""
     places = tuple(range(1, len(WHO) + 1))  # nobody ranked them: only what they are paid is read
     asked = [
         RankedAnswers(f"{i}", q.messages, RESPONSE_TYPES[topic], tuple(answers), places, ("",) * len(WHO))

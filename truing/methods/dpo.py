@@ -16,6 +16,7 @@ from truing.data import Comparisons, split_comparisons
 from truing.grade import RewardFigures, longer_is_better, measure_reward
 from truing.methods.adapters import lora
 from truing.methods.comparing import By, RenderedComparisons, added, render_comparisons
+from truing.methods.ranges import check_ranges
 from truing.methods.saving import load_policy, new_folder, refuse_taken, save_policy
 from truing.numerics import standard_error, student_interval
 from truing.run import Card
@@ -53,10 +54,7 @@ class DPOTuningConfig:
     """Decides the split, the order of the prompts, and the first values of LoRA matrices."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**64:
-            raise InputError(f"a seed lies in [0, 2^64), not {self.seed}")
-        if self.lora_rank < 0:
-            raise InputError(f"lora_rank is at least 0, not {self.lora_rank}")
+        check_ranges(seed=self.seed, lora_rank=self.lora_rank)
         if not 0 < self.held_out < 1:
             raise InputError(f"held_out is a share between 0 and 1, not {self.held_out}")
 
@@ -157,7 +155,7 @@ def tune_by_dpo(
         adapter = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="CAUSAL_LM")
     # With a fresh adapter the model is still what was given: one matrix of each pair is zero.
     what = "reference log-probabilities"
-    reference, before = (sequence_logprobs(model.net, rows.rows, what=what) for rows in (taught, tested))
+    reference, before = (sequence_logprobs(model.net, rows, what=what) for rows in (taught, tested))
     numbers = DPOConfig(
         beta=config.beta,
         learning_rate=config.learning_rate,
@@ -178,7 +176,7 @@ def tune_by_dpo(
             model.net
         ),  # dropout would move the policy off the reference at once
     )
-    moved = sequence_logprobs(model.net, tested.rows, what="held-out log-probabilities") - before
+    moved = sequence_logprobs(model.net, tested, what="held-out log-probabilities") - before
     figures = _measured(unseen, tested, moved, config, longer=longer_is_better(seen.rows))
 
     card = Card(

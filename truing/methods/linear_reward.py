@@ -17,6 +17,7 @@ from truing.grade import (
     measure_reward,
 )
 from truing.methods.comparing import By, added
+from truing.methods.ranges import check_ranges
 from truing.methods.saving import new_folder, refuse_taken
 from truing.run import Card
 from truing.types import InputError, Message
@@ -42,8 +43,7 @@ class LinearRewardConfig:
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise InputError(f"cross-validation needs at least 2 folds, not {self.folds}")
-        if not 0 <= self.seed < 2**64:
-            raise InputError(f"a seed lies in [0, 2^64), not {self.seed}")
+        check_ranges(seed=self.seed)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from truing.data import Comparisons, split_comparisons
 from truing.grade import RewardFigures, longer_is_better, measure_reward
 from truing.methods.adapters import lora
 from truing.methods.comparing import By, added, render_comparisons
+from truing.methods.ranges import check_ranges
 from truing.methods.saving import new_folder, refuse_taken
 from truing.model import ScalarModel
 from truing.run import Card
@@ -49,10 +50,7 @@ class RewardModelConfig:
     """Decides the split, the order of the prompts, and the first weights of the head."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**64:
-            raise InputError(f"a seed lies in [0, 2^64), not {self.seed}")
-        if self.lora_rank < 0:
-            raise InputError(f"lora_rank is at least 0, not {self.lora_rank}")
+        check_ranges(seed=self.seed, lora_rank=self.lora_rank)
         if not 0 < self.held_out < 1:
             raise InputError(f"held_out is a share between 0 and 1, not {self.held_out}")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from truing.data import DatasetType, dataset_type, place, read_example, read_jsonl, split_by_group
 from truing.methods.adapters import lora
+from truing.methods.ranges import check_ranges
 from truing.methods.saving import load_policy, new_folder, refuse_taken, save_policy
 from truing.run import Card
 from truing.types import InputError, Message, Role
@@ -45,10 +46,7 @@ class SFTConfig:
     """Decides what is held out, the order of the rows, and the first values of LoRA matrices."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**64:
-            raise InputError(f"a seed lies in [0, 2^64), not {self.seed}")
-        if self.lora_rank < 0:
-            raise InputError(f"lora_rank is at least 0, not {self.lora_rank}")
+        check_ranges(seed=self.seed, lora_rank=self.lora_rank)
         if not 0 <= self.held_out < 1:
             raise InputError(f"held_out is a share below 1, not {self.held_out}")
 

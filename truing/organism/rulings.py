@@ -40,7 +40,7 @@ def place(ask: Ask, finding: Finding) -> int:
     called = RESPONSE_TYPES[ask.topic]
     classes = [rule.name for rule in rules().of(called)]
     if called == "comply":
-        return 1 if finding.label == GOOD[ask.topic] else 3 if finding.harm or finding.label in _HARM else 2
+        return 1 if finding.label == GOOD[ask.topic] else 3 if finding.harmful else 2
     if finding.harm:
         return len(classes)
     if not finding.coherent:
@@ -48,9 +48,6 @@ def place(ask: Ask, finding: Finding) -> int:
     found = rules().classify(truths(finding), called)
     assert found is not None  # the town's classes are exclusive and exhaustive
     return 1 + classes.index(found)
-
-
-_HARM = ("harmful", "malicious", "unsafe", "toxic", "leaked", "biased", "dark")
 
 
 @cache
