@@ -131,6 +131,17 @@ def test_a_writer_is_told_what_to_write_and_not_asked_again_after_a_crash(
     assert again == whole and all((run / name).read_bytes() == data for name, data in before.items())
 
 
+@pytest.mark.parametrize("name", ["gold", "recipe"])
+def test_a_malformed_further_file_leaves_no_run_behind(tmp_path: Path, capsys: Capture, name: str) -> None:
+    prompts, bad = tmp_path / "prompts.jsonl", tmp_path / name
+    write_jsonl(prompts, [{"prompt": "How do I burn the mill?", "response_type": "hard_refuse"}])
+    bad.write_text('{"propositions": {"refuses": 1}}\n' if name == "gold" else "hard_refuse: [{rank: 1}]\n")
+    more = ("--writer", "organism:instruct", f"--{name}", str(bad))
+    assert main(words(prompts, tmp_path / "run", *more)) == 3
+    assert str(bad) in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_reward_is_read_from_a_model(tmp_path: Path) -> None:
     ScalarModel.from_base("organism:helpful", 0, device="cpu").save(tmp_path / "reward")
     job = RuleRewardJob(

@@ -1,6 +1,6 @@
 """The fit of a rule-based reward as a run: prompts or ranked answers in, weights, a page and the rejects out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -11,6 +11,7 @@ from truing.grade import CachedGrader, LearnedReward, RuleFeatures, write_rule_w
 from truing.methods import (
     RankedAnswers,
     RBRConfig,
+    Recipe,
     RuleFit,
     SafetyPrompt,
     Written,
@@ -23,10 +24,20 @@ from truing.recipes.rule_reward_rows import read_gold, read_recipes, read_rule_r
 from truing.recipes.rule_rewards_page import figures_of, rule_rewards_page
 from truing.run import Journal, Run
 from truing.spec import RuleSet, is_rules, read_rules, read_spec
-from truing.types import Completion, Fingerprint, InputError, Request, Sampler, SamplingParams, thaw
+from truing.types import Completion, Fingerprint, InputError, Request, Sampler, SamplingParams, Shown, thaw
 
 _RESULT, _PAGE, _WEIGHTS = "result.json", "report.html", "weights.json"
 _WRITTEN_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the files of a job hold, read before there is a run: a mended file begins a run and is no other one's."""
+
+    rules: RuleSet
+    rows: Sequence[SafetyPrompt] | Sequence[RankedAnswers]
+    recipes: Mapping[str, Recipe]
+    gold: tuple[Sequence[Shown], Sequence[Mapping[str, bool]]] | None
 
 
 @dataclass(frozen=True)
@@ -59,8 +70,7 @@ def align_rbr(job: RuleRewardJob, out: Path, config: RBRConfig, *, device: str =
         StorageError: the disk refuses.
     """
     rules = _rules(job.rules)
-    rows = read_rule_rows(job.data, rules)
-    _check(job, rows)
+    given = _read(job, rules)
     files = {name: path for name in ("data", "recipe", "gold") if (path := getattr(job, name)) is not None}
     refs = {name: thaw(identify(ref)) for name in ("judge", "writer") if (ref := getattr(job, name))}
     if job.reward:
@@ -72,17 +82,17 @@ def align_rbr(job: RuleRewardJob, out: Path, config: RBRConfig, *, device: str =
     whole = {"method": "rbr-fit", "rules": rules.digest, **refs, **numbers, **asdict(config)}
     with Run.open(out, whole, inputs={name: _digest(path) for name, path in files.items()}) as run:
         found = run.read_json(_RESULT)
-        return found if found is not None else _fitted(run, job, rules, rows, config, device)
+        return found if found is not None else _fitted(run, job, given, config, device)
 
 
 def _fitted(
     run: Run,
     job: RuleRewardJob,
-    rules: RuleSet,
-    rows: "Sequence[SafetyPrompt] | Sequence[RankedAnswers]",
+    given: _Given,
     config: RBRConfig,
     device: str,
 ) -> dict[str, Any]:
+    rules, rows = given.rules, given.rows
     judge = load(job.judge, device=device)
     # All propositions are asked, so that `yes_no(rules, MODEL)` is the grader that belongs to the weights.
     asked = yes_no(rules, model=judge, template=job.template, shots=job.shots)
@@ -92,9 +102,7 @@ def _fitted(
     if isinstance(rows[0], SafetyPrompt):
         writer = load(job.writer, device=device)
         grounds.add(str(getattr(writer, "ground", "")))
-        written = _written(
-            run, job, [r for r in rows if isinstance(r, SafetyPrompt)], writer, features, config
-        )
+        written = _written(run, job, given, writer, features, config)
         ranked: Sequence[RankedAnswers] = written.rows
     else:
         ranked = [row for row in rows if isinstance(row, RankedAnswers)]
@@ -109,16 +117,16 @@ def _fitted(
 def _written(
     run: Run,
     job: RuleRewardJob,
-    prompts: Sequence[SafetyPrompt],
+    given: _Given,
     writer: Sampler,
     features: RuleFeatures,
     config: RBRConfig,
 ) -> Written:
     """Have answers written and confirmed; `comparisons.jsonl` and `rejects.jsonl` hold them."""
-    thresholds = tune_thresholds(*read_gold(job.gold), features) if job.gold is not None else {}
+    thresholds = tune_thresholds(*given.gold, features) if given.gold is not None else {}
     found = write_comparisons(
-        prompts,
-        read_recipes(job.recipe, features.rules, {prompt.response_type for prompt in prompts}),
+        [row for row in given.rows if isinstance(row, SafetyPrompt)],
+        given.recipes,
         _Kept(writer, run.journal("written")),
         features,
         key=config.seed,
@@ -219,6 +227,14 @@ def _finish(
 
 def _told(job: RuleRewardJob) -> dict[str, Any]:
     return {name: value for name, value in asdict(job).items() if value not in ("", None)}
+
+
+def _read(job: RuleRewardJob, rules: RuleSet) -> _Given:
+    rows = read_rule_rows(job.data, rules)
+    _check(job, rows)
+    written = {row.response_type for row in rows if isinstance(row, SafetyPrompt)}
+    gold = None if job.gold is None else read_gold(job.gold)
+    return _Given(rules, rows, read_recipes(job.recipe, rules, written), gold)
 
 
 def _check(job: RuleRewardJob, rows: "Sequence[SafetyPrompt] | Sequence[RankedAnswers]") -> None:
