@@ -179,12 +179,15 @@ def _judged(id: str, row: Mapping[str, Any], oracle: Oracle) -> Answered:
     return Answered(id, ask, tuple(map(Message.from_json, row["prompt"])), tuple(row["answers"]), findings)
 
 
-Variant = Literal["prompts", "pairs", "shuffled labels", "cautious"]
-"""All answers of a prompt as one batch element; every pair as one; labels dealt out anew; cautious labelers only."""
+Variant = Literal["prompts", "published head", "pairs", "shuffled labels", "cautious"]
+"""All answers of a prompt as one batch element; with a head as large as the published one; every pair as an element;
+labels dealt out anew; cautious labelers only."""
 ORDINARY, CAUTIOUS = 10, 2
 """Labelers whose comparisons train: so many of each group."""
-CONFIG = RewardConfig(learning_rate=5e-4, prompts_per_step=8, weight_decay=0.0)
+CONFIG = RewardConfig(learning_rate=5e-4, prompts_per_step=4, weight_decay=0.0)
 """One epoch, as in Ouyang et al. 2022, appendix C.2; its numbers are for a model of a million parameters."""
+HEAD = 0.1
+"""The scale of the new head; 1 is published."""
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,7 @@ def rewarded(arm: RewardArm, tests: Sequence[Pool], folder: Path) -> dict[str, A
         **VERSIONS,
         "base": weights_of(f"xs/{arm.pool.base}/base"),
         "config": asdict(config),
+        "head": 1.0 if arm.variant == "published head" else HEAD,
         "comparisons": digest([row.to_json() for row in taught]),
         "tests": digest([[row.id, *row.answers] for pool in tests for row in rows[pool.name]]),
     }
@@ -254,7 +258,9 @@ def rewarded(arm: RewardArm, tests: Sequence[Pool], folder: Path) -> dict[str, A
     kept = read_kept(file, about)
     if kept is not None and place.is_dir():
         return kept
-    model = ScalarModel.from_base(f"organism:xs/{arm.pool.base}/base", arm.seed, device="cpu")
+    model = ScalarModel.from_base(
+        f"organism:xs/{arm.pool.base}/base", arm.seed, head_scale=about["head"], device="cpu"
+    )
     data, config = _laid_out(model, taught, arm.variant, config)
     trained = reward_modelling(model.net, data, config, what=arm.name)
     model.save(place)

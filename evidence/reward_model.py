@@ -51,21 +51,22 @@ from truing.run import progress
 BASES = (1, 2, 3)
 FRESH, SEEDS = 41, 3
 """The first seed: those before it were looked at while the recipe was made. It draws prompts, answers and people."""
-PROMPTS, QUICK_PROMPTS = 2400, 1600
+PROMPTS, QUICK_PROMPTS = 3600, 1200
 """Prompts that are put to the models for training; nine of ten get enough different answers."""
 TESTS = {Level.combination: 400, Level.object: 250, Level.template: 250}
 """The same for each step of the ladder: prompts that stand in no training of any of the models."""
 EVERY = 3
-"""Whether shuffled pairs overfit is shown on a third of the prompts."""
+"""All but the reward model itself are trained on a third of its prompts."""
 PEOPLE = {"training": ORDINARY, "held-out": 5, "cautious": CAUTIOUS}
 """Labelers of each group."""
 CROWD, CROWD_KEY = 100, 1
 """So many people of a group, whom nobody asked, make its mean labeler."""
 MODELS: Mapping[str, tuple[Variant, int]] = {
     "all": ("prompts", 1),
-    "shuffled labels": ("shuffled labels", 1),
-    "cautious": ("cautious", 1),
+    "shuffled labels": ("shuffled labels", EVERY),
+    "cautious": ("cautious", EVERY),
     "a third": ("prompts", EVERY),
+    "a third, published head": ("published head", EVERY),
     "a third, pairs": ("pairs", EVERY),
 }
 """The reward models of a base and seed, and on every how many-th prompt each is trained."""
@@ -195,7 +196,7 @@ def _lineage(
     rewards = {
         name: {pool.level: found[arm]["rewards"][pool.name] for pool in pools} for name, arm in arms.items()
     }
-    for name in ("all", "cautious"):  # the others have labels of the first
+    for name in ("all", "cautious"):  # the others have labels that are the first one's too
         ledger.merge(LabelLedger(found[arms[name]]["labels"]))
     taught = {name: arm.taught(rows[Level.taught], LabelLedger()) for name, arm in arms.items()}
     oracle = Oracle("labelers who test", ledger)

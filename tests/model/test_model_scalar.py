@@ -55,6 +55,12 @@ def test_the_number_is_read_at_the_last_token(family: str) -> None:
     assert abs(model.score([[*row[:-1], 99]])[0] - float(wanted[-1])) > 1e-3
 
 
+def test_a_smaller_head_gives_smaller_numbers_in_the_same_order() -> None:
+    whole, tenth = scalar(), ScalarModel.from_base(checkpoint("llama"), 1, head_scale=0.1)
+    np.testing.assert_allclose(tenth.score(ROWS), 0.1 * whole.score(ROWS), rtol=1e-4)
+    assert tenth.fingerprint != whole.fingerprint
+
+
 def test_numbers_do_not_depend_on_what_else_is_scored() -> None:
     model = scalar()
     together = model.score(ROWS)

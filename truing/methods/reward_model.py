@@ -4,6 +4,7 @@ The unembedding of a language model is replaced by a new head with one number ou
 prompt's pairs of -log sigmoid(R(better) - R(worse)).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ class RewardModelConfig:
     """How often every prompt is trained on; more than once overfits."""
     warmup: float = 0.03
     """The share of the steps in which the learning rate rises."""
+    head_scale: float = 1.0
+    """Ours: what the first weights of the new head are multiplied by. At 1 (published) a reward begins as a random
+    number for each answer, which a few hundred steps do not unlearn; 0.1 is better where comparisons are few."""
     lora_rank: int = 0
     """0 trains every weight; above it, the head and LoRA matrices of this rank, merged when the model is saved."""
     by: By = "prompt"
@@ -53,6 +57,8 @@ class RewardModelConfig:
         check_ranges(seed=self.seed, lora_rank=self.lora_rank)
         if not 0 < self.held_out < 1:
             raise InputError(f"held_out is a share between 0 and 1, not {self.held_out}")
+        if not 0 <= self.head_scale < math.inf:
+            raise InputError(f"head_scale is not below 0 and finite, not {self.head_scale}")
 
 
 REWARD_PRESETS: Mapping[str, RewardModelConfig] = {
@@ -117,7 +123,7 @@ def train_reward_model(
     train, held_out = split_comparisons(
         comparisons.rows, by=config.by, held_out=config.held_out, key=config.seed
     )
-    model = ScalarModel.from_base(ref, config.seed, device=device)
+    model = ScalarModel.from_base(ref, config.seed, head_scale=config.head_scale, device=device)
     ground = model.ground or "held-out comparisons of the file it was trained on; no other texts"
     context = context_length(model.net)
     seen = render_comparisons(model.chat, train.rows, context=context, data=data)
@@ -190,5 +196,5 @@ def _how(config: RewardModelConfig, trained: "Trained", prompts: int) -> str:
     how = f"the head and LoRA of rank {config.lora_rank}, merged" if config.lora_rank else "all weights"
     return (
         f"{how}; {prompts:,} prompts, {config.passes:g} passes, {trained.steps:,} steps, "
-        f"learning rate {config.learning_rate:g}, seed {config.seed}"
+        f"learning rate {config.learning_rate:g}, head times {config.head_scale:g}, seed {config.seed}"
     )

@@ -55,11 +55,11 @@ class ScalarModel:
         return cls(*open_scalar(find_folder(str(ref)), device, dtype), ref=str(ref))
 
     @classmethod
-    def from_base(cls, ref: str | Path, key: int, *, device: str = "auto") -> Self:
+    def from_base(cls, ref: str | Path, key: int, *, head_scale: float = 1.0, device: str = "auto") -> Self:
         """The causal language model `ref` in float32, with a new head in the place of its logits.
 
-        The head's weights are normal with variance 1/(D + 1), as in the reference implementation of
-        Stiennon et al. 2020, and a function of the key.
+        The head's weights are a function of the key: normal with variance 1/(D + 1), as in the reference
+        implementation of Stiennon et al. 2020, times `head_scale`.
 
         Raises:
             InputError: as `load`; or the model is an adapter, or of a kind without a scalar form.
@@ -72,9 +72,10 @@ class ScalarModel:
         model = load_local(ref, device=device, dtype="float32")
         from truing.model.scalar_folder import padded_chat, with_scalar_head
 
-        net = with_scalar_head(model.net, key, folder)
+        net = with_scalar_head(model.net, key, folder, scale=head_scale)
         chat = padded_chat(model.chat, net)
-        return cls(net, chat, dataclasses.replace(model.fingerprint, adapter=f"head:{key}"), ref=str(ref))
+        head = f"head:{key}" if head_scale == 1 else f"head:{key}*{head_scale:g}"
+        return cls(net, chat, dataclasses.replace(model.fingerprint, adapter=head), ref=str(ref))
 
     @property
     def bias(self) -> float:

@@ -41,7 +41,9 @@ def scalar_head(net: "PreTrainedModel") -> nn.Module:
     return head
 
 
-def with_scalar_head(net: "PreTrainedModel", key: int, folder: Path) -> "PreTrainedModel":
+def with_scalar_head(
+    net: "PreTrainedModel", key: int, folder: Path, *, scale: float = 1.0
+) -> "PreTrainedModel":
     """The body of a causal language model under a new head; the body is shared with `net`.
 
     Raises:
@@ -59,7 +61,7 @@ def with_scalar_head(net: "PreTrainedModel", key: int, folder: Path) -> "PreTrai
             f"transformers has no form of {type(net).__name__} with a scalar head", file=folder
         ) from why
     width = scalar.score.in_features
-    normal = generator(key, "scalar head").standard_normal((1, width)) / np.sqrt(width + 1)
+    normal = generator(key, "scalar head").standard_normal((1, width)) * scale / np.sqrt(width + 1)
     setattr(scalar, scalar.base_model_prefix, net.base_model)
     # Empty at first: what is initialised draws from the global generator.
     scalar.score = nn.Linear(width, 1, bias=False, device="meta", dtype=net.dtype).to_empty(device=net.device)
