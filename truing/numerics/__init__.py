@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
-    from truing.numerics.advantages import GroupKind, gae, group_advantages, whiten
+    from truing.numerics.advantages import gae, group_advantages, whiten
     from truing.numerics.agreement import accuracy, cohen_kappa
     from truing.numerics.correlation import Correlation, spearman
     from truing.numerics.divergence import k1, k2, k3, kl_exact
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         separately_corrected_difference,
         youden,
     )
-    from truing.numerics.kl import KLKind, exact_kl, kl_estimate, kl_penalty, kl_rewards
+    from truing.numerics.kl import exact_kl, kl_estimate, kl_penalty, kl_rewards
     from truing.numerics.kl_control import AdaptiveKL, FixedKL
     from truing.numerics.means import ratio_of_sums, student_interval
     from truing.numerics.multiple import holm
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
         standard_error,
     )
     from truing.numerics.policy_loss import (
-        Aggregation,
         clipped_policy_loss,
         clipped_value_loss,
         token_weights,
