@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from truing.model import find_folder, load_local
+from truing.model import find_folder, load_local, save_net
 from truing.run import Card, model_card
 from truing.types import InputError
 
@@ -14,17 +14,30 @@ if TYPE_CHECKING:
     from truing.model import LocalModel
 
 
-def load_policy(ref: str, *, whole: bool, device: str) -> "LocalModel":
-    """A model to train: in float32 if all of its weights are (`whole`), else as it is stored.
+def load_policy(
+    ref: str, *, whole: bool, device: str, quantize: Literal["4bit"] | None = None
+) -> "LocalModel":
+    """A model to train: in float32 if all of its weights are (`whole`), else as it is stored, or in four bits.
 
     Raises:
-        InputError: it cannot be loaded, or is an adapter.
+        InputError: it cannot be loaded, is an adapter, or is to be sharded in four bits.
     """
-    model = load_local(ref, device=device, dtype="float32" if whole else "auto")
+    place = place_to_load(device)
+    if quantize and place != device:
+        mend = "launch without FSDP: each process has the whole model in four bits"
+        raise InputError("a model in four bits is not sharded here", mend=mend)
+    model = load_local(ref, device=place, dtype="float32" if whole else "auto", quantize=quantize)
     folder = find_folder(ref)
     if (folder / "adapter_config.json").is_file():
         raise InputError("is an adapter, not a whole model", file=folder, mend="merge it into its base model")
     return model
+
+
+def place_to_load(device: str) -> str:
+    """Where the weights go first: into the machine's memory, where each GPU then takes its part of them."""
+    from truing.train import sharding
+
+    return "cpu" if sharding() else device
 
 
 def save_policy(model: "LocalModel", adapter: Any | None, ref: str, folder: Path) -> None:
@@ -32,10 +45,10 @@ def save_policy(model: "LocalModel", adapter: Any | None, ref: str, folder: Path
     from transformers import AutoConfig
 
     if adapter is not None:
-        adapter.save_pretrained(folder)
+        save_net(adapter, folder)
     else:
         stored = AutoConfig.from_pretrained(find_folder(ref)).dtype
-        model.net.to(stored or model.net.dtype).save_pretrained(folder)
+        save_net(model.net, folder, stored or model.net.dtype)
     model.chat.tokenizer.save_pretrained(folder)
 
 

@@ -11,6 +11,7 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.train.compared import ComparedRows
+    from truing.train.distributed import sharding, spread
     from truing.train.engine import Trained
     from truing.train.parts import Part
     from truing.train.preferences import DPOConfig, dpo, sequence_logprobs

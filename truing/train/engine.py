@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from truing.model import PackedForward
 from truing.numerics import generator
 from truing.run import progress
+from truing.train.distributed import Fleet
 from truing.train.optimizer import OptimizerConfig, adamw, schedule
 from truing.train.parts import Part, Reader, autocast
 from truing.train.plan import Plan
+from truing.train.recompute import recomputing
 from truing.train.resume import Resume
 from truing.train.rows import TokenRows
 from truing.types import InputError
@@ -97,21 +99,27 @@ def run(job: Job, loss: Loss) -> Trained:
     device = net.device
     reader = Reader(net, job.rows, job.borders, job.shared)
     optimizer = adamw(net, config)
-    resume = Resume(job.checkpoint, net, optimizer, config, job.identity)
+    fleet = Fleet.of(net)
+    resume = Resume(job.checkpoint, net, optimizer, config, job.identity, fleet)
     losses = resume.losses
-    with progress(len(steps), job.what, unit="steps") as advance, _training(net, device, reader.forward):
+    again = recomputing(net, job.forward_context) if config.recompute else nullcontext()
+    with (
+        progress(len(steps), job.what, unit="steps") as advance,
+        _training(net, device, reader.forward),
+        again,
+    ):
         advance(len(losses))
         for number in range(len(losses), len(steps)):
-            torch.manual_seed(int(generator(config.key, "dropout", str(number)).integers(2**63)))
+            torch.manual_seed(_dropout_seed(config.key, number, fleet.rank))
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * schedule(number, len(steps), config)
-            losses.append(_backward(job, loss, reader, steps.step(number)))
+            losses.append(_backward(job, loss, reader, steps.step(number), fleet))
             if not math.isfinite(losses[-1]):
                 raise InputError(
                     f"{job.what}: the loss of step {number + 1} is {losses[-1]}",
                     mend="lower the learning rate",
                 )
-            nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            fleet.clip(net, config.clip)
             optimizer.step()
             optimizer.zero_grad()
             resume.save(time.process_time() - started, last=number + 1 == len(steps))
@@ -129,17 +137,21 @@ def run(job: Job, loss: Loss) -> Trained:
     )
 
 
-def _backward(job: Job, loss: Loss, reader: Reader, chosen: NDArray[np.int64]) -> float:
+def _dropout_seed(key: int, step: int, rank: int) -> int:
+    return int(generator(key, "dropout", f"{step}/{rank}" if rank else str(step)).integers(2**63))
+
+
+def _backward(job: Job, loss: Loss, reader: Reader, chosen: NDArray[np.int64], fleet: Fleet) -> float:
     """Add the gradient of a step's mean loss to the parameters; return the loss."""
-    share = 1 / float(job.weights[chosen].sum())
+    share = fleet.size / float(job.weights[chosen].sum())  # what the ranks have is averaged
     device = job.net.device
     total = torch.zeros((), device=device)
-    for units in reader.batches(chosen):
+    for units, counts in fleet.batches(reader, chosen):
         with job.forward_context():
             part = reader.read(units)
         with autocast(device):
-            total += _backward_part(job, loss, part, share)
-    return float(total)
+            total += _backward_part(job, loss, part, share if counts else 0.0)
+    return float(fleet.average(job.net, total))
 
 
 def _backward_part(job: Job, loss: Loss, part: Part, share: float) -> Tensor:

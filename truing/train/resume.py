@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from truing.model import whole
 from truing.run import replace_file
+from truing.train.distributed import Fleet, fill
 from truing.types import InputError, digest
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Resume:
         optimizer: torch.optim.Optimizer,
         config: "OptimizerConfig",
         identity: Mapping[str, str],
+        fleet: Fleet,
     ) -> None:
         """Restore from the file if there is one.
 
@@ -48,7 +51,7 @@ class Resume:
                 digest) or other weights.
         """
         self.losses, self.cpu_seconds = [], 0.0
-        self._path, self._optimizer = path, optimizer
+        self._path, self._optimizer, self._fleet = path, optimizer, fleet
         self._weights = {name: p for name, p in net.named_parameters() if p.requires_grad}
         self._saved_at = time.monotonic()
         if path is not None:
@@ -57,7 +60,7 @@ class Resume:
                 **identity,
                 "model": _digest(net),
             }
-            if path.exists():
+            if fleet.told(path.exists()):
                 self._restore(path)
 
     def save(self, cpu_seconds: float, *, last: bool) -> None:
@@ -66,42 +69,65 @@ class Resume:
         Raises:
             StorageError: the disk refuses.
         """
-        if self._path is None or (time.monotonic() < self._saved_at + _EVERY and not last):
+        if self._path is None:
+            return
+        if not self._fleet.told(last or time.monotonic() >= self._saved_at + _EVERY):
             return
         data = io.BytesIO()
         state = {
             "of": self._of,
-            "weights": {name: p.detach() for name, p in self._weights.items()},
-            "optimizer": self._optimizer.state_dict(),
+            "weights": {name: whole(p) for name, p in self._weights.items()},
+            "optimizer": {
+                name: {moment: whole(x) for moment, x in self._optimizer.state[p].items()}
+                for name, p in self._weights.items()
+                if p in self._optimizer.state
+            },
             "losses": self.losses,
             "cpu_seconds": self.cpu_seconds + cpu_seconds,
         }
-        torch.save(state, data)
-        replace_file(self._path, data.getvalue())
+        if self._fleet.rank == 0:
+            torch.save(state, data)
+            replace_file(self._path, data.getvalue())
         self._saved_at = time.monotonic()
 
     def _restore(self, path: Path) -> None:
+        found = self._read(path) if self._fleet.rank == 0 else None
+        told = found and {
+            "losses": found["losses"],
+            "cpu_seconds": found["cpu_seconds"],
+            "moments": {name: sorted(moments) for name, moments in found["optimizer"].items()},
+        }
+        told = self._fleet.told(told)
+        with torch.no_grad():
+            for name, p in self._weights.items():
+                fill(p, found and found["weights"][name], self._fleet)
+                for moment in told["moments"].get(name, ()):
+                    value = found and found["optimizer"][name][moment]
+                    # AdamW counts its steps in a scalar of each parameter.
+                    kept = torch.zeros((), device=p.device) if moment == "step" else torch.zeros_like(p)
+                    fill(kept, value, self._fleet)
+                    self._optimizer.state[p][moment] = kept
+        self.losses, self.cpu_seconds = told["losses"], told["cpu_seconds"]
+
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            of, weights, losses = state["of"], state["weights"], list(state["losses"])
-            optimizer, cpu_seconds = state["optimizer"], float(state["cpu_seconds"])
+            of, state["losses"] = state["of"], list(state["losses"])
+            state["cpu_seconds"] = float(state["cpu_seconds"])
+            state["weights"].keys(), state["optimizer"].keys()
         except Exception as why:  # torch.load fails in many ways on a file that is not its own
             raise InputError("is no state of a training", file=path, mend=_OTHER) from why
         changed = [name for name in self._of if of.get(name) != self._of[name]]
         if changed:
             listed = " and ".join(changed)
             raise InputError(f"is the state of a training with another {listed}", file=path, mend=_OTHER)
-        with torch.no_grad():
-            for name, p in self._weights.items():
-                p.copy_(weights[name])
-        self._optimizer.load_state_dict(optimizer)
-        self.losses, self.cpu_seconds = losses, cpu_seconds
+        return state
 
 
 def _digest(net: "nn.Module") -> str:
     """SHA-256 of all weights with their names and shapes, and of which of them are trained."""
-    whole = sha256()
+    of = sha256()
     for name, p in net.named_parameters():
-        whole.update(f"{name} {list(p.shape)} {p.dtype} {p.requires_grad}\n".encode())
-        whole.update(p.detach().contiguous().flatten().view(torch.uint8).cpu().numpy().data)
-    return whole.hexdigest()
+        of.update(f"{name} {list(p.shape)} {p.dtype} {p.requires_grad}\n".encode())
+        of.update(whole(p).contiguous().flatten().view(torch.uint8).cpu().numpy().data)
+    return of.hexdigest()
