@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from truing.model.loading import computes_bfloat16, load, load_local
     from truing.model.local import LocalModel
     from truing.model.memory import BATCH_ROWS, BATCH_TOKENS, MemoryEstimate, estimate
+    from truing.model.memory_training import TrainingMemory, TrainingSetup, training_memory
     from truing.model.packing import PackedForward
     from truing.model.reasoning import Split
     from truing.model.refs import find_folder

@@ -133,6 +133,7 @@ class Shape:
 
     @classmethod
     def of(cls, config: Any, net: Any, size: int) -> "Shape":
+        """Of a model without storage, with activations of `size` bytes a number."""
         hidden, heads = config.hidden_size, config.num_attention_heads
         head = getattr(config, "head_dim", None) or hidden // heads
         queries, keys = heads * head, (getattr(config, "num_key_value_heads", None) or heads) * head
@@ -206,5 +207,5 @@ def text_config(model: "str | Path | PreTrainedConfig") -> Any:
         from truing.model.checkpoint import read_config
 
         folder, _ = base_and_adapter(find_folder(str(model), weights=False))
-        return read_config(folder).gettext_config(decoder=True)
-    return model.gettext_config(decoder=True)
+        return read_config(folder).get_text_config(decoder=True)
+    return model.get_text_config(decoder=True)

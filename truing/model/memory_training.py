@@ -151,7 +151,7 @@ def training_memory(model: "str | Path | PreTrainedConfig", setup: TrainingSetup
     if setup.devices > 1 and parts == 1:
         gathered = min(_BUCKETS, 2 * 4 * trained)
     copied = (inside if parts == 1 else 0) + parameter_count(net.get_output_embeddings())
-    narrow = copied * size if size < each and not setup.trains == "qlora" else 0
+    narrow = copied * size if size < each and setup.trains != "qlora" else 0
     if setup.recompute:
         narrow = narrow // len(layers)
 
