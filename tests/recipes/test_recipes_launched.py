@@ -36,14 +36,13 @@ def launch(folder: Path) -> None:
     """Every job, by a pair for each way; what the second process says goes to a file."""
 
     def one(rank: int, way: str) -> None:
-        sys.stdout = (folder / f"{way}-said-{rank}").open("w")
+        sys.stdout = (folder / f"{way}-said-{rank}").open("a")
         tempfile.tempdir = str(folder / "tmp")
         for job in JOBS:
             assert align(folder, way, job) == 0
-            assert align(folder, way, job) == 0, "a finished run shows what it found, to both"
 
     (folder / "tmp").mkdir()
-    for way in WAYS:
+    for way in (*WAYS, *WAYS):  # a finished run shows what it found, to both
         in_a_pair(lambda rank, way=way: one(rank, way), sharded=way == "sharded")  # type: ignore[misc]
 
 

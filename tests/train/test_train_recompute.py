@@ -6,12 +6,16 @@ from contextlib import contextmanager
 import pytest
 import torch
 from model.test_model_memory import Peak
+from train.compared import RANKINGS, random_comparisons
 from train.rows import random_rows
+from train.test_train_policy_killed import ppo
+from train.test_train_rewards import scalar
 from train.test_train_supervised import fresh, same, weights
 
-from truing.model import decoder_layers
-from truing.train import SupervisedConfig, supervised
+from truing.model import decoder_layers, evaluating
+from truing.train import RewardConfig, SupervisedConfig, reward_modelling, supervised
 
+DATA = random_comparisons(RANKINGS)
 ROWS = random_rows((60, 30, 12, 90, 41, 25))
 
 
@@ -26,6 +30,24 @@ def trained(family: str, *, recompute: bool, **more: object) -> list[torch.Tenso
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3", "gpt_neox"])
 def test_recomputed_activations_give_the_same_weights_bit_for_bit(family: str) -> None:
     assert same(trained(family, recompute=True), trained(family, recompute=False))
+
+
+def test_policy_learning_with_its_value_model_does_so_too() -> None:
+    assert same(ppo(None, recompute=True)[1], ppo(None)[1])
+
+
+def test_so_does_a_reward_model_though_it_learns_in_eval_mode() -> None:
+    def run(recompute: bool) -> list[torch.Tensor]:
+        net = scalar().net
+        config = RewardConfig(1e-2, prompts_per_step=3, recompute=recompute)
+        with Peak() as took:
+            reward_modelling(net, DATA, config, what="test", forward_context=lambda: evaluating(net))
+        peaks.append(took.peak)
+        return weights(net)
+
+    peaks: list[int] = []
+    assert same(run(True), run(False))
+    assert peaks[0] < peaks[1]
 
 
 def test_what_changes_the_forward_pass_changes_it_again() -> None:
@@ -50,7 +72,7 @@ def test_what_changes_the_forward_pass_changes_it_again() -> None:
     assert not same(run(True), trained("llama", recompute=True))
 
 
-def test_recomputing_takes_less_than_half_the_memory_of_long_micro_batches() -> None:
+def test_recomputing_takes_far_less_memory_of_long_micro_batches() -> None:
     def peak(recompute: bool) -> int:
         net = fresh("llama")
         rows = random_rows((250,) * 8, trained_from=240)

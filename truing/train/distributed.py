@@ -1,4 +1,4 @@
-"""One training in many processes: its units are dealt to ranks, gradients are averaged over them, rank 0 writes.
+"""One training in many processes: its units are dealt to ranks, gradients are summed over them, rank 0 writes.
 
 What comes out is what one process makes, up to the rounding of sums: a step's loss is a mean over the whole
 step, whoever read which of its units, and a rank may have none.
@@ -6,9 +6,9 @@ step, whoever read which of its units, and a rank may have none.
 
 import atexit
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from truing.model import computes_bfloat16, decoder_layers, is_sharded
 from truing.run import local_rank, rank, world_size
+from truing.types import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from truing.train.parts import Reader
 
 _BUCKET = 2**23
-"""Numbers that are averaged at a time."""
+"""Numbers that are summed at a time."""
 
-F = TypeVar("F", np.float32, np.float64)
+T = TypeVar("T")
 
 
 def deal(lengths: NDArray[np.int64], ranks: int) -> list[NDArray[np.int64]]:
@@ -71,6 +72,8 @@ def spread(net: "PreTrainedModel") -> None:
     narrow = torch.bfloat16 if computes_bfloat16(device) else None
     policy = MixedPrecisionPolicy(param_dtype=narrow, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for layer in layers:
+        if narrow is not None:  # also where nobody else opens autocast, as where a model is measured
+            layer.forward = torch.autocast(device.type, narrow)(layer.forward)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(net.base_model, mesh=mesh, mp_policy=policy, ignored_params=ends)
 
@@ -109,29 +112,31 @@ class Fleet:
             mine += [(idle, False)] * (max(map(len, cut)) - len(mine))
         return mine
 
-    def average(self, net: nn.Module, loss: Tensor) -> Tensor:
-        """Average the gradients over the ranks; return the average of a number that each has.
+    @property
+    def scale(self) -> int:
+        """What a loss is multiplied by before it is gone back through: FSDP2 makes means over ranks, not sums."""
+        return self.size if self.sharded else 1
 
-        A parameter has a gradient afterwards if it had one on any rank; those of sharded layers, FSDP2 has
-        averaged already.
+    def gathered(self, net: nn.Module, loss: Tensor) -> Tensor:
+        """Sum the gradients over the ranks, and a number that each has, which is returned.
+
+        A parameter has a gradient afterwards if it had one on any rank. What a loss was multiplied by as
+        `scale` is taken out again; of sharded layers, FSDP2 has done so.
         """
         if self.size == 1:
             return loss
         plain = [p for p in net.parameters() if p.requires_grad and not is_sharded(p)]
         told = torch.tensor([float(p.grad is not None) for p in plain], device=loss.device)
-        told = torch.cat([loss.detach().float().reshape(1), told])
-        self._sum(told)
+        told = self.total(torch.cat([loss.detach().float().reshape(1), told]))
         used = [p for p, ranks in zip(plain, told[1:].tolist(), strict=True) if ranks]
         for p in used:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
         for some in _buckets(used):
-            flat = torch.cat([p.grad.flatten() for p in some])  # type: ignore[union-attr]
-            self._sum(flat)
-            parts = torch.split(flat / self.size, [p.numel() for p in some])
-            for p, part in zip(some, parts, strict=True):
+            flat = self.total(torch.cat([p.grad.flatten() for p in some])) / self.scale  # type: ignore[union-attr]
+            for p, part in zip(some, torch.split(flat, [p.numel() for p in some]), strict=True):
                 p.grad.copy_(part.view_as(p))  # type: ignore[union-attr]
-        return told[0] / self.size
+        return told[0] / self.scale
 
     def clip(self, net: nn.Module, largest: float) -> Tensor:
         """Scale the gradients so that their norm is at most `largest`; return what it was."""
@@ -141,22 +146,12 @@ class Fleet:
         mine = [_local(g) for g in gradients if is_sharded(g)]
         whole = [g for g in gradients if not is_sharded(g)]
         squares = _squares(mine, gradients[0].device)
-        self._sum(squares)
+        self.total(squares)
         norm = (squares + _squares(whole, squares.device)).sqrt()
         scale = (largest / (norm + 1e-6)).clamp(max=1.0)  # as torch's own
         for gradient in (*mine, *whole):
             gradient.mul_(scale)
         return norm
-
-    def added(self, values: NDArray[F]) -> NDArray[F]:
-        """The sum over ranks of an array that each has [...]."""
-        if self.size == 1:
-            return values
-        from torch import distributed
-
-        tensor = torch.from_numpy(values.copy())
-        distributed.all_reduce(tensor)  # on the CPU: gloo is always there
-        return tensor.numpy()
 
     def told(self, value: Any) -> Any:
         """What rank 0 has for a value that can be pickled."""
@@ -168,10 +163,40 @@ class Fleet:
         distributed.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
-    def _sum(self, tensor: Tensor) -> None:
+    def first(self, call: Callable[[], T]) -> T:
+        """What the call gives on rank 0, which alone makes it; where it raises there, it raises everywhere."""
+        if self.size == 1:
+            return call()
+        made, why = None, None
+        if self.rank == 0:
+            try:
+                made = call()
+            except BaseException as error:
+                why = error
+        problem, made = self.told((why and (str(why) or type(why).__name__), made))
+        if why is not None:
+            raise why
+        if problem is not None:
+            raise InputError(f"the first process failed: {problem}")
+        return cast("T", made)
+
+    def everyones(self, value: T) -> list[T]:
+        """What each rank has, by rank."""
+        if self.size == 1:
+            return [value]
         from torch import distributed
 
-        distributed.all_reduce(tensor)
+        box: list[Any] = [None] * self.size
+        distributed.all_gather_object(box, value)
+        return box
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """The tensor, which holds the sum over the ranks afterwards."""
+        if self.size > 1:
+            from torch import distributed
+
+            distributed.all_reduce(tensor)
+        return tensor
 
 
 def fill(tensor: Tensor, value: Tensor | None, fleet: Fleet) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def recomputing(
-    net: "PreTrainedModel", again: Callable[[], AbstractContextManager[object]] = nullcontext
+    net: "PreTrainedModel", *, on: bool, again: Callable[[], AbstractContextManager[object]] = nullcontext
 ) -> Iterator[None]:
     """Inside, of each decoder layer only what goes in is kept for the backward pass.
 
@@ -23,9 +23,10 @@ def recomputing(
 
     Args:
         net: the model.
+        on: if not, nothing is changed.
         again: opened around what is made again: the context that the forward pass was made in.
     """
-    layers = list(decoder_layers(net))
+    layers = list(decoder_layers(net)) if on else []
     own = [layer.__dict__.get("forward") for layer in layers]  # accelerate puts one there, models do not
     for layer in layers:
         layer.forward = partial(
