@@ -77,7 +77,7 @@ class Run:
         resumed if and only if all three are equal.
 
         Of several processes that were launched together the first has the folder. The others each
-        write into one of their own, which is gone when they close it, and read what it holds.
+        write into one of their own, which is gone when they close it, and begin with what it holds.
 
         Raises:
             InputError: the folder cannot be used, holds something else, or a run of another
@@ -91,6 +91,8 @@ class Run:
         wanted = _RunRecord(digest(identity), __version__, *identity)
         if rank():
             own = Path(tempfile.mkdtemp(prefix="truing-rank-"))
+            if (path / "journal").is_dir():
+                shutil.copytree(path / "journal", own / "journal")
             return cls(own, wanted.config_hash, take_lock(own / _LOCK), followed=path)
         with _usable(path):
             path.mkdir(parents=True, exist_ok=True)
