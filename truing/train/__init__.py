@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from truing.train.compared import ComparedRows
     from truing.train.engine import Trained
     from truing.train.parts import Part
+    from truing.train.policy_records import Sample, Update
     from truing.train.preferences import DPOConfig, dpo, sequence_logprobs
     from truing.train.rewards import RewardConfig, reward_modelling
     from truing.train.rows import TokenRows
