@@ -73,6 +73,12 @@ class RewardMix:
         self._texts = texts
         self.__name__ = "reward_mix"
 
+    @property
+    def definition(self) -> str:
+        """What is added up, in words."""
+        each = (name if weight == 1 else f"{weight:g} x {name}" for name, _, weight in self.parts)
+        return " + ".join(each)
+
     def __call__(
         self,
         prompts: Sequence[Any],
