@@ -8,11 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from truing.grade import NamedReward, RewardMix, load_reward, parse_reward
-from truing.methods import GRPOTuningConfig, PolicyPrompts, PolicyRun, PolicyTuned, read_prompts, tune_by_grpo
+from truing.methods import (
+    GRPOTuningConfig,
+    Mixed,
+    PolicyPrompts,
+    PolicyRun,
+    PolicyTuned,
+    PPOTuningConfig,
+    read_conversations,
+    read_pretraining,
+    read_prompts,
+    tune_by_grpo,
+    tune_by_ppo,
+)
 from truing.model import find_folder, identify
 from truing.recipes.aligning import TrainingJob, training_job
 from truing.recipes.policy_journals import PolicyJournals
-from truing.recipes.town_prompts import SCHEME, town_data, town_prompts
+from truing.recipes.town_prompts import SCHEME, town_data, town_pretraining, town_prompts
 from truing.types import InputError, digest, thaw
 
 
@@ -79,7 +91,8 @@ def align_grpo(
             goes on from where it was.
         StorageError: the disk refuses.
     """
-    with _policy_job("grpo", model, source, out, asdict(config)) as job:
+    whole = {**asdict(config), **source.identity()}
+    with training_job("grpo", model, _files(source), out, whole) as job:
         if job.result is not None:
             return job.result
         journals, run = _begin(job, model, source, config.held_out, config.seed, device)
@@ -87,9 +100,53 @@ def align_grpo(
         return _finish(job, journals, tuned)
 
 
-def _policy_job(method: str, model: str, source: PolicySource, out: Path, config: dict[str, Any]) -> Any:
-    files = {"prompts": source.prompts} if source.prompts is not None else {}
-    return training_job(method, model, files, out, {**config, **source.identity()})
+def align_ppo(
+    model: str,
+    source: PolicySource,
+    out: Path,
+    config: PPOTuningConfig,
+    *,
+    demonstrations: Path | None = None,
+    pretraining: Path | None = None,
+    value: str = "",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Train `model` as InstructGPT was, by PPO or PPO-ptx; what stands in the run's result.json.
+
+    The value model begins as `value`, else as the first reward model among the rewards, else as the start. A
+    checkpoint of the organism has pretraining text of its own. The start is kept in the run's folder `start`.
+
+    Raises:
+        InputError: rewards, a file, a model or the folder cannot be used; a reward fails, in which case the same
+            call goes on from where it was.
+        StorageError: the disk refuses.
+    """
+    value = value or next(
+        (one.spec.partition(":")[2] for one in source.named if one.spec.startswith("rm:")), ""
+    )
+    files = _files(source, demonstrations=demonstrations, pretraining=pretraining)
+    whole = {**asdict(config), **source.identity(), "value": _folder_digest(value) if value else ""}
+    with training_job("ppo", model, files, out, whole) as job:
+        if job.result is not None:
+            return job.result
+        shown = tuple(read_conversations(demonstrations)) if demonstrations else ()
+        texts: list[str] = []
+        if pretraining is not None:
+            texts = read_pretraining(pretraining)
+        elif model.startswith(SCHEME) and config.ptx_coef:
+            texts = town_pretraining(model)
+        journals, run = _begin(job, model, source, config.held_out, config.seed, device)
+        mixed = Mixed(shown, tuple(texts), value)
+        tuned = tune_by_ppo(
+            model, run, mixed, job.folder, config,
+            start=job.run.path / "start", checkpoint=job.checkpoint, device=device,
+        )  # fmt: skip
+        return _finish(job, journals, tuned)
+
+
+def _files(source: PolicySource, **more: Path | None) -> dict[str, Path]:
+    named = {"prompts": source.prompts, **more}
+    return {name: path for name, path in named.items() if path is not None}
 
 
 def _begin(
@@ -146,10 +203,13 @@ def _contents(named: NamedReward) -> Any:
     kind, _, ref = named.spec.partition(":")
     ref = ref if kind in ("rm", "rbr") else named.spec
     if kind == "rm" or Path(ref).expanduser().is_dir():
-        folder = find_folder(ref)
-        return digest({p.name: _digest(p) for p in sorted(folder.iterdir()) if p.is_file()})
+        return _folder_digest(ref)
     path = Path(ref).expanduser()
     return _digest(path) if path.is_file() else None
+
+
+def _folder_digest(ref: str) -> str:
+    return digest({p.name: _digest(p) for p in sorted(find_folder(ref).iterdir()) if p.is_file()})
 
 
 def _digest(path: Path) -> str:
