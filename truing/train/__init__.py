@@ -11,7 +11,10 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.train.compared import ComparedRows
+    from truing.train.early_stop import EarlyStop, StopDecision
     from truing.train.engine import Trained
+    from truing.train.hacking import read_hacking
+    from truing.train.hacking_records import ComponentShare, Finding, HackingReport, HeldOut, Sign
     from truing.train.parts import Part
     from truing.train.policy_records import Sample, Update
     from truing.train.preferences import DPOConfig, dpo, sequence_logprobs
