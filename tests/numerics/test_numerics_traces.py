@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from truing.numerics import change, fall_since_best, look, stop_threshold, windows
+from truing.numerics import change, fall_since_best, look, moving_mean, stop_threshold, windows
 
 RUNS = 400
 """Of a rate of 0.025 so many runs show at most 0.045 in 99 of 100 cases."""
@@ -98,3 +98,18 @@ def test_numbers_that_are_not_finite_are_an_error():
     for function in (change, fall_since_best):
         with pytest.raises(ValueError, match="finite"):
             function([0.1, math.nan, 0.2])
+
+
+def test_a_moving_mean_keeps_a_straight_line_and_its_band_covers_the_truth():
+    line = np.linspace(0, 3, 50)
+    assert moving_mean(line)[0] == pytest.approx(line)
+    rng, inside = np.random.default_rng(5), []
+    for _ in range(100):
+        means, halves = moving_mean(line + rng.standard_normal(50))
+        inside.append(np.abs(means - line) <= halves)
+    assert np.mean(inside) >= 0.93
+
+
+def test_a_moving_mean_of_too_few_measurements_is_themselves_without_a_band():
+    means, halves = moving_mean([1.0, 5.0])
+    assert means.tolist() == [1.0, 5.0] and np.isnan(halves).all()

@@ -244,3 +244,26 @@ def _looked(n: int, width: int) -> Floats:
         fall = (best[:, at] - means[:, at + width]) / (_spread(x[:, :seen]) * sqrt(2 / width))
         greatest = np.maximum(greatest, fall)
     return greatest
+
+
+def moving_mean(
+    values: ArrayLike, *, errors: ArrayLike | None = None, level: float = 0.95
+) -> tuple[Floats, Floats]:
+    """A centred mean [N] over about a tenth of a series, and half of Student's interval around it [N].
+
+    At the ends the window shrinks to both sides alike, so that a trend is not bent. Where the noise cannot be
+    told (see `change`), the values themselves and NaN. For the eye: the intervals of neighbours share their data.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    x = _finite(values)
+    noise = _noise(x, errors)
+    if noise is None:
+        return x, np.full(len(x), np.nan)
+    at = np.arange(len(x))
+    reach = np.minimum(np.minimum(at, at[::-1]), len(x) // 20 + 1)
+    sums = np.concatenate([[0.0], np.cumsum(x)])
+    means: Floats = (sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1)
+    halves: Floats = float(stdtrit(noise[1], (1 + level) / 2)) * noise[0] / np.sqrt(2 * reach + 1)
+    return means, halves
