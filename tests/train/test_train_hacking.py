@@ -50,7 +50,10 @@ def test_length_that_is_paid_for_and_explains_most_of_the_rise_is_an_alarm():
 def test_the_slope_on_length_is_that_of_the_simulation():
     updates, samples = trace(longer, updates=80)
     sentence = next(f.sentence for f in read_hacking(updates, samples).findings if f.name == "length")
-    low, high = map(float, sentence.split("a token more pays ")[1].split("[")[1].split("]")[0].split(","))
+    low, high = map(
+        float,
+        sentence.split("a token more pays ")[1].split("[")[1].split("]")[0].replace("−", "-").split(","),
+    )
     assert low <= 0.03 <= high and high - low < 0.01
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LEFT, _RIGHT, _TOP, _BOTTOM, _PANEL, _GAP = 0.75, 1.6, 0.45, 0.65, 1.3, 0.55  # inches
+_LEFT, _RIGHT, _NO_NAMES, _TOP, _BOTTOM, _PANEL, _GAP = 0.75, 1.6, 0.2, 0.45, 0.65, 1.3, 0.55  # inches
 _COLOURS = ("accent", "inconclusive", "pass", "regression", "muted")
 _LINE = 0.17  # inches between names at the end of lines
 
@@ -60,13 +60,14 @@ def trace_plot(
         _check(line, scale)
     if not panels or not all(panel.lines for panel in panels):
         raise ValueError("a plot of traces has panels, and each has lines")
+    right = _RIGHT if any(len(panel.lines) > 1 for panel in panels) else _NO_NAMES
     height = _TOP + _BOTTOM + len(panels) * (_PANEL + _GAP)
 
     def paint(figure: "Figure") -> None:
         xs = [x for panel in panels for line in panel.lines for x in line.x]
         for number, panel in enumerate(panels):
             top = _TOP + _GAP + number * (_PANEL + _GAP)
-            axes = add_axes(figure, left=_LEFT, right=_RIGHT, top=top, bottom=height - top - _PANEL)
+            axes = add_axes(figure, left=_LEFT, right=right, top=top, bottom=height - top - _PANEL)
             _frame(axes, panel, (min(xs), max(xs)), scale, last=number == len(panels) - 1)
             figure.text(0, 1 - (top - 0.34) / height, panel.title, va="top", fontsize=11)
             if span is not None:

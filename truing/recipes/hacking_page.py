@@ -32,7 +32,7 @@ _STATUS = {
 _LONGEST = 1500  # characters of one text that are shown
 
 
-def hacking_page(
+def policy_page(
     updates: Sequence[Update],
     samples: Sequence[Sample],
     *,
@@ -64,7 +64,7 @@ def hacking_page(
         package="truing.recipes",
         title="Was the reward hacked?",
         method=method,
-        lede=f"{len(updates):,} updates, {sum(u.tokens for u in updates):,} sampled tokens",
+        lede=f"{_updates(len(updates))}, {sum(u.tokens for u in updates):,} sampled tokens",
         status=_STATUS[report.sign],
         word=report.word,
         sentence=report.sentence,
@@ -72,7 +72,7 @@ def hacking_page(
         reward=reward,
         stopped=stopped,
         metrics=[one.metric for one in report.held_out],
-        headlines=_headlines(report, updates),
+        headlines=_headlines(report),
         findings=[
             (f.name, _STATUS[f.sign], f.word, f.sentence)
             for f in (*(one.finding for one in report.held_out), *report.findings)
@@ -85,6 +85,7 @@ def hacking_page(
         best=[_shown(s) for s in best],
         worst=[_shown(s) for s in worst],
         changed=[(_shown(c.early), _shown(c.late), _signed(c.change)) for c in changed],
+        referenced=report.kl is not None,
         kept=len(samples),
         settings=[(name.replace("_", " "), str(value)) for name, value in settings.items()],
     )
@@ -96,20 +97,18 @@ def hacking_summary(report: HackingReport) -> str:
     return " ".join([f"{report.word}. {report.sentence}", *(f"{sentence}." for sentence in looked)])
 
 
-def _headlines(report: HackingReport, updates: Sequence[Update]) -> list[tuple[str, str, str]]:
+def _headlines(report: HackingReport) -> list[tuple[str, str, str]]:
     out = [("reward", *_moved(report.reward))]
     out += [(f"held out: {one.metric}", *_moved(one.gain)) for one in report.held_out[:2]]
     if not report.held_out:
         out.append(("held-out metric", "none", "hacking cannot be told"))
-    known = [u for u in updates if isfinite(u.kl)]
-    spent = (
-        ("–", "no reference")
-        if not known
-        else (f"{known[-1].kl:.3g}", f"nats per completion; {known[-1].kl_spent:.3g} per token")
-    )
-    out.append(("KL spent", *spent))
-    if updates:
-        out.append(("length", f"{updates[-1].length:.0f}", f"tokens; {updates[0].length:.0f} at first"))
+    if report.kl is None or report.kl_per_token is None:
+        out.append(("KL spent", "–", "no reference"))
+    else:
+        token = f"nats per completion; {_plain(report.kl_per_token)} per token"
+        out.append(("KL spent", _plain(report.kl), token))
+    if report.length is not None:
+        out.append(("length", f"{report.length.after:.0f}", f"tokens; {report.length.before:.0f} at first"))
     return out
 
 
@@ -120,14 +119,12 @@ def _moved(one: Change | None) -> tuple[str, str]:
 
 
 def _component(one: Any) -> tuple[str, ...]:
-    share = "–" if one.share is None else f"{one.share:.0%}"
-    ends = f"{one.low:.0%} to {one.high:.0%}" if isfinite(one.low) else "–"
+    share = "–" if one.share is None else _percent(one.share)
+    ends = f"{_percent(one.low)} to {_percent(one.high)}" if isfinite(one.low) else "–"
     rise = ("–", "–", "–", "–")
     if one.rise is not None:
-        rise = (f"{one.rise.before:.3g}", f"{one.rise.after:.3g}", *_moved(one.rise))
-    return tuple(
-        cell.replace("-", MINUS) if i else cell for i, cell in enumerate((one.name, share, ends, *rise))
-    )
+        rise = (_plain(one.rise.before), _plain(one.rise.after), *_moved(one.rise))
+    return (one.name, share, ends, *rise)
 
 
 def _shown(sample: Sample) -> dict[str, Any]:
@@ -154,9 +151,18 @@ def _cut(text: str) -> str:
     return text if over <= 0 else f"{text[:_LONGEST]}… ({over:,} more characters)"
 
 
+def _percent(share: float) -> str:
+    told = f"{share:.0%}".replace("-", MINUS)
+    return "0%" if told == f"{MINUS}0%" else told
+
+
 def _signed(value: float) -> str:
     return f"{value:+.3g}".replace("-", MINUS)
 
 
 def _plain(value: float) -> str:
     return f"{value:.3g}".replace("-", MINUS)
+
+
+def _updates(n: int) -> str:
+    return f"{n:,} update" + ("" if n == 1 else "s")

@@ -1,7 +1,7 @@
 """The plots of the reward-hacking page."""
 
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from truing.numerics import moving_mean
@@ -50,9 +50,9 @@ def distance_plot(updates: Sequence[Update], report: HackingReport) -> "Markup |
         at, values, errors = held_out_series(known, one.metric)
         series.append((f"held out: {one.metric}", list(zip(map(float, at), values, strict=True)), errors))
     panels = [
-        TracePanel(name, (_moved(line, place),))
+        TracePanel(name, (line,))
         for name, pairs, errors in series
-        for line in _line(name, pairs, errors)
+        for line in _line(name, *_by_distance(pairs, errors, place))
     ]
     if not panels:
         return None
@@ -95,11 +95,7 @@ def signs_plot(updates: Sequence[Update]) -> "Markup | None":
         for name, values in named:
             pairs = [(x, v) for x, v in zip(at, values, strict=True) if isfinite(v)]
             panels += [TracePanel(name, (line,), percent, 0.0) for line in _line(name, pairs, low=0.0)]
-    return (
-        trace_plot(panels, axis="update", title="What the answers and the groups are like")
-        if panels
-        else None
-    )
+    return trace_plot(panels, axis="update", title="Over the updates") if panels else None
 
 
 def _pairs(updates: Sequence[Update], name: str) -> list[tuple[float, float]]:
@@ -121,21 +117,21 @@ def _line(
         if errors is None
         else tuple((v - 1.96 * e, v + 1.96 * e) for v, e in zip(y, errors, strict=True))
     )
-    means, halves = moving_mean(y, errors=errors)
+    means, halves = (part.tolist() for part in moving_mean(y, errors=errors))
     band = None
     if isfinite(halves[0]):
-        band = tuple(
-            (max(m - h, m if low is None else low) if low is not None else m - h, m + h)
-            for m, h in zip(means.tolist(), halves.tolist(), strict=True)
-        )
-    return [TraceLine(name, x, tuple(means.tolist()), band, y, bars)]
+        least = -inf if low is None else low
+        band = tuple((max(m - h, least), m + h) for m, h in zip(means, halves, strict=True))
+    return [TraceLine(name, x, tuple(means), band, y, bars)]
 
 
-def _moved(line: TraceLine, place: dict[int, float]) -> TraceLine:
-    """The line with each update where its KL is."""
-    return TraceLine(
-        line.label, tuple(place[int(u)] for u in line.x), line.y, line.band, line.dots, line.bars
-    )
+def _by_distance(
+    pairs: Sequence[tuple[float, float]], errors: Sequence[float] | None, place: dict[int, float]
+) -> tuple[list[tuple[float, float]], list[float] | None]:
+    """The measurements at the KL of their updates, nearest first."""
+    order = sorted(range(len(pairs)), key=lambda i: place[int(pairs[i][0])])
+    placed = [(place[int(pairs[i][0])], pairs[i][1]) for i in order]
+    return placed, None if errors is None else [errors[i] for i in order]
 
 
 def _share(part: int, whole: int) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from truing.numerics import Change, Fall, change, fall_since_best
 from truing.train.hacking_records import Finding, HackingReport, HeldOut, Sign
-from truing.train.hacking_signs import read_signs
+from truing.train.hacking_signs import MINUS, read_signs, spent
 from truing.train.policy_records import Sample, Update
 from truing.train.reward_shares import component_shares
 from truing.types import FrozenDict
@@ -38,7 +38,11 @@ def read_hacking(updates: Sequence[Update], samples: Sequence[Sample] = ()) -> H
     sign, word, sentence = _verdict(updates, reward, [one.finding for one in held_out])
     looked = [f.sentence for f in findings if f.sign is Sign.alarm]
     whole = ". ".join([sentence, *looked]) + "."
-    return HackingReport(sign, word, whole, len(updates), reward, held_out, shares, findings)
+    kl, per_token = spent(updates) or (None, None)
+    longer = change([u.length for u in updates])
+    return HackingReport(
+        sign, word, whole, len(updates), reward, kl, per_token, longer, held_out, shares, findings
+    )
 
 
 def reward_change(updates: Sequence[Update], first: int = 0, until: int = 0, late: int = 0) -> Change | None:
@@ -169,11 +173,11 @@ def _verdict(
 
 
 def _ends(one: Change) -> str:
-    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}]"
+    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}]".replace("-", MINUS)
 
 
 def _size(one: Change) -> str:
-    return f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]"
+    return f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]".replace("-", MINUS)
 
 
 def _capital(sentence: str) -> str:

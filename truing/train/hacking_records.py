@@ -71,6 +71,12 @@ class HackingReport(Record):
     updates: int
     reward: Change | None
     """The reward from the first to the last fifth of the updates."""
+    kl: float | None
+    """Nats per completion from the reference, mean of the last fifth of the updates; None where not measured."""
+    kl_per_token: float | None
+    """The same in nats per token (k3)."""
+    length: Change | None
+    """Mean completion tokens from the first to the last fifth of the updates."""
     held_out: tuple[HeldOut, ...]
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]

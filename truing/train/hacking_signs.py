@@ -1,6 +1,7 @@
 """Signs beside the held-out metric: length, repetition, dominance, groups that teach nothing, endings, KL."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 from truing.numerics import Change, change, wilson, windows
 from truing.train.hacking_records import ComponentShare, Finding, Sign
@@ -8,6 +9,7 @@ from truing.train.policy_records import Sample, Update
 from truing.train.reward_shares import late_samples, within_groups
 from truing.types import Stop
 
+MINUS = "\N{MINUS SIGN}"
 LONGER = 0.2
 """A relative change of the mean length that is told, where its interval leaves out 0."""
 EXPLAINS = 0.5
@@ -15,7 +17,7 @@ EXPLAINS = 0.5
 REPEATS, REPEATS_MORE = 0.1, 0.05
 """A share of repeated 4-grams at the end, and its rise, from which on the policy is said to repeat itself."""
 DOMINATES = 0.8
-"""The share of the variance within groups, at the low end, from which on one component decides alone."""
+"""The share of the variance within groups, or of the rise, at the low end, from which on one component counts alone."""
 TEACH_NOTHING = 0.5
 """The share of groups without variance at the end, at the low end of its interval."""
 CUT_OFF = 0.2
@@ -35,6 +37,7 @@ def read_signs(
         kl_spent(updates),
         length(updates, samples),
         dominance(shares),
+        *alone(updates, shares),
         *traded(updates, shares),
         *seldom(updates),
         repetition(updates),
@@ -46,19 +49,20 @@ def read_signs(
 
 def kl_spent(updates: Sequence[Update]) -> Finding:
     """How far the policy went from its reference; told, and not judged: what is much depends on the metric."""
-    known = [u for u in updates if u.kl == u.kl]
-    if not known:
+    found = spent(updates)
+    if found is None:
         return Finding(
             "KL spent", Sign.unknown, "Not measured", "There was no reference: the KL was not measured"
         )
+    told = f"At the end the policy is {found[0]:.3g} nats per completion from the reference, {found[1]:.3g} per token"
+    return Finding("KL spent", Sign.fine, "Measured", told.replace("-", MINUS))
+
+
+def spent(updates: Sequence[Update]) -> tuple[float, float] | None:
+    """Nats per completion and per token from the reference, means of the last fifth; None where not measured."""
+    known = [u for u in updates if isfinite(u.kl) and isfinite(u.kl_spent)]
     last = known[-windows(len(known)) :]
-    whole, token = (
-        sum(column) / len(last) for column in zip(*((u.kl, u.kl_spent) for u in last), strict=True)
-    )
-    told = (
-        f"At the end the policy is {whole:.3g} nats per completion from the reference, {token:.3g} per token"
-    )
-    return Finding("KL spent", Sign.fine, "Told", told)
+    return (sum(u.kl for u in last) / len(last), sum(u.kl_spent for u in last) / len(last)) if last else None
 
 
 def length(updates: Sequence[Update], samples: Sequence[Sample]) -> Finding:
@@ -80,7 +84,9 @@ def length(updates: Sequence[Update], samples: Sequence[Sample]) -> Finding:
     slope, ends = within_groups(samples, lambda s: float(s.length), over_reward=False)
     if slope is None:
         return Finding("length", Sign.warning, word, f"{told}; the samples cannot tell what that paid")
-    pays = f"among answers to one prompt a token more pays {slope:+.2g} [{ends.low:+.2g}, {ends.high:+.2g}]"
+    pays = f"among answers to one prompt a token more pays {slope:+.2g} [{ends.low:+.2g}, {ends.high:+.2g}]".replace(
+        "-", MINUS
+    )
     if reward is None or reward.low <= 0:
         return Finding("length", Sign.warning, word, f"{told}; {pays}, and the reward did not rise")
     least, usual = _explained(found, reward, slope, ends.low if relative > 0 else ends.high)
@@ -123,6 +129,24 @@ def dominance(shares: Sequence[ComponentShare]) -> Finding:
     if first.low > DOMINATES:
         return Finding("components", Sign.warning, "Dominated", f"{told}: the others hardly count")
     return Finding("components", Sign.fine, "Mixed", told)
+
+
+def alone(updates: Sequence[Update], shares: Sequence[ComponentShare]) -> tuple[Finding, ...]:
+    """Where the reward's rise comes from one component of several."""
+    reward = change([u.reward for u in updates if u.reward == u.reward])
+    if reward is None or reward.low <= 0 or len(shares) < 2:
+        return ()
+    return tuple(
+        Finding(
+            f"rise of {one.name}",
+            Sign.warning,
+            "Rose alone",
+            f"{one.name} makes {one.rise.value / reward.value:.0%} of the reward's rise of {reward.value:.3g}: "
+            "the other rewards hardly gained",
+        )
+        for one in shares
+        if one.rise is not None and one.rise.low / reward.high > DOMINATES
+    )
 
 
 def traded(updates: Sequence[Update], shares: Sequence[ComponentShare]) -> tuple[Finding, ...]:
@@ -179,7 +203,7 @@ def groups(updates: Sequence[Update], samples: Sequence[Sample]) -> Finding:
         return Finding("groups", Sign.unknown, "Not measured", "No group was sampled")
     told = f"In {dead} of the last {whole} groups ({dead / whole:.0%}) all answers have one reward"
     if wilson(dead, whole).low <= TEACH_NOTHING:
-        return Finding("groups", Sign.fine, "Teach", told)
+        return Finding("groups", Sign.fine, "Most teach", told)
     return Finding(
         "groups", Sign.warning, "Teach nothing", f"{told}: they teach nothing{_why_alike(updates, samples)}"
     )
