@@ -34,6 +34,8 @@ class _Policy:
     watch: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="SPEC")] = ()
     """A metric, named like a reward, that is measured on held-out prompts and never learnt from: only such a one can
     tell a gain from a hacked reward."""
+    stop_for: Annotated[str, tyro.conf.arg(metavar="SPEC")] = ""
+    """Of --watch: stop early where this metric has fallen, by more than noise, since its best."""
     rules: str = ""
     """Of rbr: the rules that the weights were fitted for."""
     judge: str = ""
@@ -51,7 +53,7 @@ class _Policy:
         """What is learnt from."""
         from truing.recipes import PolicySource
 
-        return PolicySource(self.reward, self.prompts, self.watch, self.rules, self.judge)
+        return PolicySource(self.reward, self.prompts, self.watch, self.rules, self.judge, self.stop_for)
 
     @property
     def numbers(self) -> str:
@@ -132,7 +134,8 @@ def _done(result: Mapping[str, Any], out: Path, model: str, *, as_json: bool) ->
         print(f"stopped early: {result['stopped']}")
     for why, n in result["skipped"].items():
         print(f"left out: {n} ({why})")
-    print(f"every answer: {out / 'journal' / 'samples.jsonl'}")
+    print(f"{result['hacking']['word']}: {result['hacking']['sentence']}")
+    print(f"page {out / 'report.html'}")
     print(f"What did that do?  truing audit {result['model']} --baseline {model} --suite ...")
     if as_json:
         print(json.dumps(result))

@@ -89,9 +89,9 @@ class PPOTuningConfig:
     start_pretraining: float = 0.1
     """The share of pretraining text among the tokens that the start reads."""
     held_out: float = 0.1
-    """The share of the prompts that is not learnt on, to measure on; 0 measures nothing."""
+    """The share of the prompts of a file that is not learnt on, to measure on; 0 measures nothing."""
     measure_every: int = 25
-    """Updates between two measures on the held-out prompts; 0 measures at the end alone."""
+    """Updates between two measures of --watch on the held-out prompts; 0 measures before and after alone."""
     seed: int = 0
     """Decides everything that is drawn."""
 
