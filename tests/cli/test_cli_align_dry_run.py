@@ -7,11 +7,25 @@ import pytest
 from model.tiny import checkpoint
 
 from truing.cli import main
-from truing.methods import SIZE_PRESETS, DPOTuningConfig, RewardModelConfig, SFTConfig
+from truing.methods import (
+    SIZE_PRESETS,
+    DPOTuningConfig,
+    GRPOTuningConfig,
+    PPOTuningConfig,
+    RewardModelConfig,
+    SFTConfig,
+), RewardModelConfig, SFTConfig
 from truing.methods.size_presets import SIZES
+from truing.model import TrainingSetup, training_memory
 
 Capture = pytest.CaptureFixture[str]
-CONFIGS = {"sft": SFTConfig, "rm": RewardModelConfig, "dpo": DPOTuningConfig}
+CONFIGS = {
+    "sft": SFTConfig,
+    "rm": RewardModelConfig,
+    "dpo": DPOTuningConfig,
+    "grpo": GRPOTuningConfig,
+    "ppo": PPOTuningConfig,
+}
 
 
 @pytest.fixture
@@ -39,8 +53,26 @@ def test_a_dry_run_needs_the_configuration_alone_and_leaves_nothing(
     assert all(row["fits"] == {"24": True, "80": True} for row in found["peaks"])
 
 
+@pytest.mark.parametrize("method", ["grpo", "ppo"])
+def test_policy_learning_counts_its_reference_value_model_and_rollouts(
+    method: str, config_alone: str, tmp_path: Path, capsys: Capture
+) -> None:
+    words = ["align", method, config_alone, "--out", str(tmp_path / "run"), "--dry-run", "--json"]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert not (tmp_path / "run").exists()
+    whole = next(row for row in found["peaks"] if row["trains"] == "all weights")
+    assert not whole["sharded"]
+    setup = TrainingSetup(
+        copies=1, value_models=int(method == "ppo"), rollout_rows=64, rollout_tokens=2048
+    )
+    assert whole["gib"] == round(training_memory(config_alone, setup).total / 2**30, 2)
+    assert any(row["trains"].startswith("QLoRA") for row in found["peaks"]) == (method == "grpo")
+
+
 def test_sizes_have_numbers_for_every_method() -> None:
     assert all(set(sizes) == set(SIZES) for sizes in SIZE_PRESETS.values())
+    assert set(SIZE_PRESETS) == set(CONFIGS)
     for method, kind in CONFIGS.items():
         for numbers in SIZE_PRESETS[method].values():
             kind(**numbers)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Align a model by a method, or make the reward for one: answers (sft), preferences (rm, dpo), rules (rbr-fit).
+"""Align a model by a method (sft, dpo, grpo, ppo), or make the reward for one (rm, rbr-fit).
 
 Each leaves a run's folder: what was made, with its card, the figures in result.json, and a page where there is
 something to judge. The same command again goes on after an interruption, or shows what was found.
@@ -6,18 +6,19 @@ something to judge. The same command again goes on after an interruption, or sho
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from truing.cli.align_policy import GRPO, PPO
 from truing.cli.align_rbr import RBRFit
 from truing.cli.app import Exit
+from truing.cli.presets import dry, with_preset
 from truing.methods import (
     REWARD_PRESETS,
     SFT_PRESETS,
-    SIZE_PRESETS,
     DPOTuningConfig,
     LinearRewardConfig,
     RewardModelConfig,
@@ -25,7 +26,6 @@ from truing.methods import (
 )
 from truing.types import InputError
 
-C = TypeVar("C")
 _FILE = tyro.conf.arg(metavar="FILE.jsonl")
 _FOLDER = tyro.conf.arg(metavar="FOLDER")
 
@@ -54,9 +54,9 @@ class SFT:
         """Train, and say how to find out what that did."""
         from truing.recipes import align_sft
 
-        config = _with_preset(self.config, self.preset, "sft", SFT_PRESETS)
+        config = with_preset(self.config, self.preset, SFT_PRESETS, method="sft")
         if self.dry_run:
-            return _dry("sft", self.model, config, as_json=self.json)
+            return dry("sft", self.model, config, as_json=self.json)
         result = align_sft(self.model, self.data, self.out, config, device=self.device)
         print(
             f"{result['model']}: {result['steps']} steps, loss {result['loss']:.3f} nats per token at the end"
@@ -108,9 +108,9 @@ class RM:
             if not self.model:
                 mend = "give --model, or --features linear, which needs none"
                 raise InputError("nothing says what the reward model begins as", mend=mend)
-            config = _with_preset(self.config, self.preset, "rm", REWARD_PRESETS)
+            config = with_preset(self.config, self.preset, REWARD_PRESETS, method="rm")
             if self.dry_run:
-                return _dry("rm", self.model, config, as_json=self.json)
+                return dry("rm", self.model, config, as_json=self.json)
             result = align_rm(
                 self.model,
                 self.data,
@@ -147,9 +147,9 @@ class DPO:
         """Train and measure, and say how to find out what that did."""
         from truing.recipes import align_dpo
 
-        config = _with_preset(self.config, self.preset, "dpo", {})
+        config = with_preset(self.config, self.preset, {}, method="dpo")
         if self.dry_run:
-            return _dry("dpo", self.model, config, as_json=self.json)
+            return dry("dpo", self.model, config, as_json=self.json)
         result = align_dpo(self.model, self.data, self.out, config, device=self.device)
         _print_figures(result, result["figures"]["rewards"], self.out)
         if result["warning"]:
@@ -165,6 +165,8 @@ class Command:
         Annotated[SFT, tyro.conf.subcommand("sft")]
         | Annotated[RM, tyro.conf.subcommand("rm")]
         | Annotated[DPO, tyro.conf.subcommand("dpo")]
+        | Annotated[GRPO, tyro.conf.subcommand("grpo")]
+        | Annotated[PPO, tyro.conf.subcommand("ppo")]
         | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
@@ -172,31 +174,6 @@ class Command:
     def run(self) -> int:
         """Do it."""
         return self.method.run()
-
-
-def _with_preset(given: C, preset: str, method: str, named: Mapping[str, C]) -> C:
-    """The preset's numbers, but for those that were given as options."""
-    if not preset:
-        return given
-    usual: Any = type(given)()
-    presets = {**{size: replace(usual, **numbers) for size, numbers in SIZE_PRESETS[method].items()}, **named}
-    if preset not in presets:
-        raise InputError(f"there is no preset {preset!r}", mend=f"choose from {', '.join(presets)}")
-    options = {f.name: getattr(given, f.name) for f in fields(usual)}
-    chosen: Any = presets[preset]
-    found: C = replace(chosen, **{name: v for name, v in options.items() if v != getattr(usual, name)})
-    return found
-
-
-def _dry(method: str, model: str, config: Any, *, as_json: bool) -> int:
-    """Print the peak memory of a training that is not begun."""
-    from truing.recipes import DryMethod, dry_run, dry_table
-
-    found = dry_run(model, DryMethod(method, config.recompute, config.lora_rank))
-    print(dry_table(found))
-    if as_json:
-        print(json.dumps(found))
-    return Exit.passed
 
 
 def _print_figures(result: Mapping[str, Any], figures: Mapping[str, Any], out: Path) -> None:

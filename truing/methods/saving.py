@@ -1,13 +1,14 @@
 """What every method begins with and leaves: a whole model, and an ordinary folder with its card."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from truing.model import find_folder, load_local, save_net
-from truing.run import Card, model_card
+from truing.run import Card, model_card, rank, world_size
 from truing.types import InputError
 
 if TYPE_CHECKING:
@@ -58,15 +59,24 @@ def refuse_taken(out: Path) -> None:
     Raises:
         InputError: `out` is a file, or a folder that is not empty.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if rank() == 0 and out.exists() and (not out.is_dir() or any(out.iterdir())):
         problem = "is not empty" if out.is_dir() else "is a file, not a folder"
         raise InputError(problem, file=out, mend="choose another --out")
 
 
 @contextmanager
 def new_folder(out: Path, card: Card) -> Iterator[Path]:
-    """Yield a folder to save into; it gets the card as its README.md and becomes `out` when the block ends."""
+    """Yield a folder to save into; it gets the card as its README.md and becomes `out` when the block ends.
+
+    Of several processes the first makes it, and the others wait until it is there.
+    """
     from transformers.utils import logging
+
+    if rank():
+        with tempfile.TemporaryDirectory(prefix="truing-rank-") as own:
+            yield Path(own)
+        _wait()
+        return
 
     unfinished = out.with_name(out.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a life that was killed
@@ -82,3 +92,11 @@ def new_folder(out: Path, card: Card) -> Iterator[Path]:
     if out.exists():
         out.rmdir()
     unfinished.rename(out)
+    _wait()
+
+
+def _wait() -> None:
+    if world_size() > 1:
+        from truing.train import meet
+
+        meet()

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from truing.model import TrainingSetup, training_memory
+from truing.model import BATCH_ROWS, TrainingSetup, training_memory
 from truing.types import InputError
 
 CARDS = (24, 80)
 """GB of the cards that are told of."""
 _MANY = (1, 8, 64)
 _ANSWERS = {"sft": 1, "rm": 2, "dpo": 2, "grpo": 1, "ppo": 1}
+_NEVER = {"rm": ("qlora",), "ppo": ("lora", "qlora")}
+"""What is not there: an adapter that is merged into four bits; a start that is tuned and trained on under an adapter."""
 _TOKENS = 2048
 _RANK = 16
 
@@ -23,7 +25,7 @@ class DryMethod:
     recompute: bool = False
     lora_rank: int = 0
     writes: int = 0
-    """Completions that are written at once in the same process; 0 where an endpoint writes them, or none."""
+    """Completions of an update that are written in the same process; 0 where an endpoint writes them, or none."""
 
 
 def dry_run(model: str, method: DryMethod) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def _setups(method: DryMethod) -> Iterator[tuple[str, TrainingSetup]]:
         ("lora", f"LoRA of rank {rank}"),
         ("qlora", f"QLoRA of rank {rank}"),
     ):
-        if trains == "qlora" and method.name == "rm":  # its adapter is merged into the weights
+        if trains in _NEVER.get(method.name, ()):
             continue
         for devices in _MANY:
             yield (
@@ -93,7 +95,7 @@ def _setups(method: DryMethod) -> Iterator[tuple[str, TrainingSetup]]:
                     tokens=_TOKENS * _ANSWERS[method.name],
                     copies=int(policy and trains == "all"),
                     value_models=int(method.name == "ppo"),
-                    rollout_rows=method.writes,
+                    rollout_rows=min(method.writes, BATCH_ROWS),
                     rollout_tokens=_TOKENS if method.writes else 0,
                 ),
             )

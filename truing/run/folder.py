@@ -109,6 +109,11 @@ class Run:
             raise
         return cls(path, wanted.config_hash, lock)
 
+    @property
+    def origin(self) -> Path:
+        """The folder that all processes of the job see: the first's."""
+        return self._followed or self.path
+
     def journal(self, name: str) -> Journal:
         """The journal `journal/NAME.jsonl`, repaired on its first use in this run.
 

@@ -251,3 +251,11 @@ def _meet() -> None:
     else:
         distributed.init_process_group("gloo")
     atexit.register(distributed.destroy_process_group)
+
+
+def meet() -> None:
+    """Wait until every process of the job has come here."""
+    from torch import distributed
+
+    _meet()
+    distributed.barrier()
