@@ -14,7 +14,7 @@ from truing.methods import (
     PPOTuningConfig,
     RewardModelConfig,
     SFTConfig,
-), RewardModelConfig, SFTConfig
+)
 from truing.methods.size_presets import SIZES
 from truing.model import TrainingSetup, training_memory
 
@@ -63,9 +63,7 @@ def test_policy_learning_counts_its_reference_value_model_and_rollouts(
     assert not (tmp_path / "run").exists()
     whole = next(row for row in found["peaks"] if row["trains"] == "all weights")
     assert not whole["sharded"]
-    setup = TrainingSetup(
-        copies=1, value_models=int(method == "ppo"), rollout_rows=64, rollout_tokens=2048
-    )
+    setup = TrainingSetup(copies=1, value_models=int(method == "ppo"), rollout_rows=64, rollout_tokens=2048)
     assert whole["gib"] == round(training_memory(config_alone, setup).total / 2**30, 2)
     assert any(row["trains"].startswith("QLoRA") for row in found["peaks"]) == (method == "grpo")
 

@@ -40,14 +40,15 @@ SIZE_PRESETS: Mapping[str, Mapping[str, Numbers]] = {
             "samples_per_prompt": 8,
             "max_new_tokens": 64,
         },
-        # DeepSeekMath 7B (Shao et al. 2024, section 4.2): 1e-6, KL 0.04 (the default), 64 answers to each of 16 prompts; 1B takes the same; 70B a lower rate, a step below it.
+        # DeepSeekMath 7B (Shao et al. 2024, section 4.2): 1e-6, KL 0.04 (the default), 64 answers to each of 16 prompts.
+        # 1B takes the same; 70B a lower rate, a step below it.
         "1B": {"learning_rate": 1e-6, "prompts_per_update": 16, "samples_per_prompt": 64, "recompute": True},
         "7B": {"learning_rate": 1e-6, "prompts_per_update": 16, "samples_per_prompt": 64, "recompute": True},
         "70B": {"learning_rate": 5e-7, "prompts_per_update": 16, "samples_per_prompt": 64, "recompute": True},
     },
     "ppo": {
         "xs": {"learning_rate": 1e-4, "prompts_per_update": 64, "minibatches": 2, "max_new_tokens": 64},
-        # Ouyang et al. 2022, appendix C.4: batches of 512 in 8 minibatches, KL 0.02 (the defaults). Their policies' rates were chosen
+        # Ouyang et al. 2022, appendix C.4: batches of 512 in 8 minibatches, KL 0.02 (the defaults). Rates were chosen
         # in 2.55e-6 .. 2.55e-5 (1.3B, 6B) and 2.55e-6 .. 3.74e-6 (175B); the lowest is taken here.
         "1B": {"learning_rate": 2.55e-6, "prompts_per_update": 512, "recompute": True},
         "7B": {"learning_rate": 2.55e-6, "prompts_per_update": 512, "recompute": True},

@@ -12,7 +12,7 @@ CARDS = (24, 80)
 _MANY = (1, 8, 64)
 _ANSWERS = {"sft": 1, "rm": 2, "dpo": 2, "grpo": 1, "ppo": 1}
 _NEVER = {"rm": ("qlora",), "ppo": ("lora", "qlora")}
-"""What is not there: an adapter that is merged into four bits; a start that is tuned and trained on under an adapter."""
+"""What is not there: an adapter merged into four bits, a start that is tuned under an adapter."""
 _TOKENS = 2048
 _RANK = 16
 
