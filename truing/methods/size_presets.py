@@ -40,7 +40,7 @@ SIZE_PRESETS: Mapping[str, Mapping[str, Numbers]] = {
             "samples_per_prompt": 8,
             "max_new_tokens": 64,
         },
-        # DeepSeekMath 7B (Shao et al. 2024, section 4.2): 1e-6, KL 0.04 (the default), 64 answers to each of 16 prompts.
+        # DeepSeekMath 7B (Shao et al. 2024, 4.2): 1e-6, KL 0.04 (the default), 64 answers to each of 16 prompts.
         # 1B takes the same; 70B a lower rate, a step below it.
         "1B": {"learning_rate": 1e-6, "prompts_per_update": 16, "samples_per_prompt": 64, "recompute": True},
         "7B": {"learning_rate": 1e-6, "prompts_per_update": 16, "samples_per_prompt": 64, "recompute": True},
