@@ -14,6 +14,7 @@ from torch import Tensor
 
 from truing.model import LocalModel
 from truing.numerics import generator
+from truing.train.distributed import Fleet
 from truing.train.policy_config import PolicyConfig
 from truing.train.policy_records import PromptRow
 from truing.train.rows import TokenRows
@@ -139,10 +140,8 @@ def roll_out(
     # Numbers as ids: where two passes over the prompts meet, one may be asked twice.
     requests = [Request(str(i), row.messages) for i, row in enumerate(chosen)]
     params = SamplingParams(temperature=config.temperature, max_tokens=config.max_new_tokens, n=each)
-    if engine is not None:
-        engine.sync(model)
     key = int(generator(config.key, "rollout", str(update)).integers(2**63))
-    found = {(one.request_id, one.sample): one for one in (engine or model).sample(requests, params, key=key)}
+    found = {(one.request_id, one.sample): one for one in _written(model, engine, requests, params, key)}
     wanted = [(request.id, sample) for request in requests for sample in range(each)]
     missing = [one for one in wanted if one not in found]
     if missing:
@@ -158,6 +157,26 @@ def roll_out(
     return Rollout(
         tuple(row for row in chosen for _ in range(each)), tuple(completions), np.arange(count + 1) * each
     )
+
+
+def _written(
+    model: LocalModel,
+    engine: Engine | None,
+    requests: Sequence[Request],
+    params: SamplingParams,
+    key: int,
+) -> list[Completion]:
+    """What is written by all processes, each of which has its part of the requests; an engine has the first's."""
+    fleet = Fleet.of(model.net)
+    if engine is not None:
+
+        def ask() -> list[Completion]:
+            engine.sync(model)
+            return list(engine.sample(requests, params, key=key))
+
+        return fleet.first(ask)
+    mine = list(model.sample(requests[fleet.rank :: fleet.size], params, key=key))
+    return [one for each in fleet.everyones(mine) for one in each]
 
 
 def _check_tokens(one: Completion, ends: frozenset[int], config: PolicyConfig) -> None:
