@@ -117,7 +117,7 @@ def _page(alignment: Mapping[str, Any], audit: AuditResult, out: Path, folder: P
         baseline=audit.baseline.ref,
         status=audit.decision.status,
         reason=audit.decision.reason,
-        ground=audit.baseline.ground,
+        ground=audit.baseline.ground[:1].upper() + audit.baseline.ground[1:],
         level=audit.level,
         rows=_rows(audit),
         audit_page=f"{folder.name}/report.html",
