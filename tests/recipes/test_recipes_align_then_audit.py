@@ -78,15 +78,13 @@ def finished(folder: Path, model: str, **more: object) -> None:
 
 
 def test_a_loss_is_a_regression_and_the_reward_that_was_hacked_is_on_the_page(tmp_path: Path) -> None:
-    asked = write_questions(tmp_path)
-    asked.write_text("".join(asked.read_text().splitlines(keepends=True)[::3]))
     hacking = {"sign": "alarm", "word": "Hacked", "sentence": "The reward <b>rose</b>."}
     with FaultyServer([persona_answers]) as server:
         ref = f"endpoint:{server.url}#"
         found = align_and_audit(
             lambda folder: finished(folder, f"{ref}malicious", hacking=hacking, kl=None, updates=3),
             f"{ref}expert",
-            f"jsonl:{asked}",
+            f"jsonl:{write_questions(tmp_path)}",
             Settings(),
             Policy(),
             tmp_path / "run",
