@@ -13,6 +13,7 @@ import tyro
 
 from truing.audit import Runtime, Settings, usual_suite
 from truing.cli.align import DPO, SFT
+from truing.cli.align_policy import GRPO, PPO
 from truing.cli.audit import CODES
 from truing.cli.policy import PolicyFlags
 from truing.grade import read_card
@@ -23,7 +24,10 @@ class Command:
     """The options of `truing align-audit`."""
 
     method: Annotated[
-        Annotated[SFT, tyro.conf.subcommand("sft")] | Annotated[DPO, tyro.conf.subcommand("dpo")],
+        Annotated[SFT, tyro.conf.subcommand("sft")]
+        | Annotated[DPO, tyro.conf.subcommand("dpo")]
+        | Annotated[GRPO, tyro.conf.subcommand("grpo")]
+        | Annotated[PPO, tyro.conf.subcommand("ppo")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
     suite: Annotated[str | None, tyro.conf.arg(metavar="SUITES")] = None

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from truing.train.hacking import held_out_series, read_hacking
     from truing.train.hacking_records import ComponentShare, Finding, HackingReport, HeldOut, Sign
     from truing.train.parts import Part
-    from truing.train.policy_records import Sample, Update
+    from truing.train.policy import PolicyTrained, policy_learning
+    from truing.train.policy_config import PolicyConfig
+    from truing.train.policy_records import PromptRow, Sample, Update
     from truing.train.preferences import DPOConfig, dpo, sequence_logprobs
     from truing.train.rewards import RewardConfig, reward_modelling
     from truing.train.rows import TokenRows

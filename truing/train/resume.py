@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -16,10 +16,44 @@ from truing.types import InputError, digest
 if TYPE_CHECKING:
     from torch import nn
 
-    from truing.train.optimizer import OptimizerConfig
+    from truing.train.optimizer import AdamWConfig
 
 _EVERY = 60.0
 _OTHER = "delete it to start afresh, or choose another file"
+
+
+class Stateful(Protocol):
+    """Something that a training changes besides its model."""
+
+    def state(self) -> Any:
+        """Tensors, numbers and text, in lists and dictionaries."""
+
+    def restore(self, state: Any) -> None:
+        """Be as when `state` was called.
+
+        Raises:
+            LookupError: the state is of something else.
+        """
+
+
+class Weights:
+    """The trained weights of a net, with their optimiser, as something that can be kept."""
+
+    def __init__(self, net: "nn.Module", optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+        self._weights = {name: p for name, p in net.named_parameters() if p.requires_grad}
+
+    def state(self) -> dict[str, Any]:
+        """The weights and what the optimiser remembers."""
+        weights = {name: p.detach() for name, p in self._weights.items()}
+        return {"weights": weights, "optimizer": self._optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put them back."""
+        with torch.no_grad():
+            for name, p in self._weights.items():
+                p.copy_(state["weights"][name])
+        self._optimizer.load_state_dict(state["optimizer"])
 
 
 class Resume:
@@ -38,24 +72,24 @@ class Resume:
         path: Path | None,
         net: "nn.Module",
         optimizer: torch.optim.Optimizer,
-        config: "OptimizerConfig",
+        config: "AdamWConfig",
         identity: Mapping[str, str],
+        more: Mapping[str, Stateful] | None = None,
     ) -> None:
-        """Restore from the file if there is one.
+        """Restore from the file if there is one, what is kept besides the model as `more` (by name) included.
 
         Raises:
             InputError: it cannot be read, or is of another configuration, another `identity` (name ->
                 digest) or other weights.
         """
         self.losses, self.cpu_seconds = [], 0.0
-        self._path, self._optimizer = path, optimizer
-        self._weights = {name: p for name, p in net.named_parameters() if p.requires_grad}
+        self._path, self._net, self._more = path, Weights(net, optimizer), dict(more or {})
         self._saved_at = time.monotonic()
         if path is not None:
             self._of = {
                 "configuration": digest(asdict(config)),
                 **identity,
-                "model": _digest(net),
+                "model": weights_digest(net),
             }
             if path.exists():
                 self._restore(path)
@@ -71,8 +105,8 @@ class Resume:
         data = io.BytesIO()
         state = {
             "of": self._of,
-            "weights": {name: p.detach() for name, p in self._weights.items()},
-            "optimizer": self._optimizer.state_dict(),
+            **self._net.state(),
+            "more": {name: one.state() for name, one in self._more.items()},
             "losses": self.losses,
             "cpu_seconds": self.cpu_seconds + cpu_seconds,
         }
@@ -83,22 +117,21 @@ class Resume:
     def _restore(self, path: Path) -> None:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            of, weights, losses = state["of"], state["weights"], list(state["losses"])
-            optimizer, cpu_seconds = state["optimizer"], float(state["cpu_seconds"])
+            of, more, losses = state["of"], state["more"], list(state["losses"])
+            cpu_seconds = float(state["cpu_seconds"])
         except Exception as why:  # torch.load fails in many ways on a file that is not its own
             raise InputError("is no state of a training", file=path, mend=_OTHER) from why
         changed = [name for name in self._of if of.get(name) != self._of[name]]
         if changed:
             listed = " and ".join(changed)
             raise InputError(f"is the state of a training with another {listed}", file=path, mend=_OTHER)
-        with torch.no_grad():
-            for name, p in self._weights.items():
-                p.copy_(weights[name])
-        self._optimizer.load_state_dict(optimizer)
+        self._net.restore(state)
+        for name, one in self._more.items():
+            one.restore(more[name])
         self.losses, self.cpu_seconds = losses, cpu_seconds
 
 
-def _digest(net: "nn.Module") -> str:
+def weights_digest(net: "nn.Module") -> str:
     """SHA-256 of all weights with their names and shapes, and of which of them are trained."""
     whole = sha256()
     for name, p in net.named_parameters():
