@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from truing.model import LocalModel, ScalarModel
+from truing.model import LocalModel, RolloutEngine, ScalarModel
 from truing.numerics import AdaptiveKL, FixedKL
 from truing.run import progress
 from truing.train.distributed import Fleet, sharding
@@ -23,7 +23,7 @@ from truing.train.policy_reading import ReadingNet, adapter_off, check_adapter, 
 from truing.train.policy_records import PromptRow, Sample, Update
 from truing.train.policy_step import PolicyOptimizer, Steps, ValueOptimizer
 from truing.train.resume import Resume, Stateful, Weights, weights_digest
-from truing.train.rollout import Engine, Flat, Rollout, check_prompts, roll_out
+from truing.train.rollout import Flat, Rollout, check_prompts, roll_out
 from truing.train.rows import TokenRows
 from truing.types import Completion, FrozenDict, InputError, digest
 
@@ -62,7 +62,7 @@ def policy_learning(  # noqa: PLR0913  what a loop is made of
     value: ScalarModel | None = None,
     ptx: TokenRows | None = None,
     checkpoint: Path | None = None,
-    engine: Engine | None = None,
+    engine: RolloutEngine | None = None,
     observe: Observe = lambda _update, _samples: None,
     measure: Measure = lambda _update: {},
     extra_loss: ExtraLoss | None = None,

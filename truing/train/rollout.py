@@ -3,36 +3,21 @@
 Token ids go from the sampler to the training as they are; nothing is decoded and encoded again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from truing.model import LocalModel
+from truing.model import LocalModel, RolloutEngine
 from truing.numerics import generator
 from truing.train.distributed import Fleet
 from truing.train.policy_config import PolicyConfig
 from truing.train.policy_records import PromptRow
 from truing.train.rows import TokenRows
 from truing.types import Completion, InputError, Request, SamplingParams, Stop
-
-
-class Engine(Protocol):
-    """What writes the completions, where it is not the policy's own process."""
-
-    def sample(
-        self, requests: Sequence[Request], params: SamplingParams, *, key: int
-    ) -> Iterator[Completion]:
-        """As `Sampler.sample`, with token ids."""
-        ...
-
-    def sync(self, model: LocalModel) -> None:
-        """Take over the weights of the policy."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +113,11 @@ def check_prompts(model: LocalModel, prompts: Sequence[PromptRow], config: Polic
 
 
 def roll_out(
-    model: LocalModel, engine: Engine | None, prompts: Sequence[PromptRow], config: PolicyConfig, update: int
+    model: LocalModel,
+    engine: RolloutEngine | None,
+    prompts: Sequence[PromptRow],
+    config: PolicyConfig,
+    update: int,
 ) -> Rollout:
     """Let the policy answer the prompts of an update (from 0): a function of its weights, the key and the number.
 
@@ -161,7 +150,7 @@ def roll_out(
 
 def _written(
     model: LocalModel,
-    engine: Engine | None,
+    engine: RolloutEngine | None,
     requests: Sequence[Request],
     params: SamplingParams,
     key: int,
