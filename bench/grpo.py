@@ -1,10 +1,10 @@
 """GRPO with a penalty of the divergence against TRL's `GRPOTrainer`, by the update, rollouts included.
 
-Two prompts of 64 to 128 tokens an update, eight completions of up to 64 tokens each, one optimiser step, a
-reference model. First both sides learn from the same completions and the norms of their gradients are
-compared, without the penalty, whose gradient is not the same: TRL differentiates k3 itself, here it is that
-of the divergence. Then each samples for itself. Random weights end a text only now and then, so both write
-about as much.
+Eight prompts of 64 to 128 tokens an update, eight completions of up to 64 tokens each, one optimiser step, a
+reference model; TRL reads eight completions at a time, its default. First both sides learn from the same
+completions and the norms of their gradients are compared, without the penalty, whose gradient is not the
+same: TRL differentiates k3 itself, here it is that of the divergence. Then each samples for itself. Random
+weights end a text only now and then, so both write about as much.
 """
 
 import json
@@ -134,8 +134,8 @@ def trl(
     from trl import GRPOConfig, GRPOTrainer
 
     options = settings(BATCH, 1, checkpointing=checkpointing) | {
-        "gradient_accumulation_steps": PROMPTS * GROUP // BATCH, "num_generations": GROUP, "max_completion_length": LONGEST, "beta": beta, "max_steps": updates,
-        "temperature": 1.0, "top_k": 0,
+        "gradient_accumulation_steps": PROMPTS * GROUP // BATCH, "num_generations": GROUP,
+        "max_completion_length": LONGEST, "beta": beta, "max_steps": updates, "temperature": 1.0, "top_k": 0,
     }  # fmt: skip
     del options["max_length"]
 
