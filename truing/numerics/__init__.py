@@ -1,8 +1,9 @@
 """One pure function for each number: statistics (numpy) and tensors (torch), in files apart.
 
 Here belong random numbers by key, intervals, tests, power, agreement, and tensor functions such as
-log-probabilities and divergences. No state, no I/O, nothing that knows what a model, a grader or a
-run is. The statistics load numpy and `scipy.special`, never torch.
+log-probabilities, divergences, advantages and losses. No I/O, no state (but the price a KL controller
+holds), nothing that knows what a model, a grader or a run is. The statistics load numpy and
+`scipy.special`, never torch.
 """
 
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.numerics.advantages import gae, group_advantages, whiten
     from truing.numerics.agreement import accuracy, cohen_kappa
     from truing.numerics.correlation import Correlation, spearman
-    from truing.numerics.divergence import k1, k3, kl_exact
+    from truing.numerics.divergence import k1, k2, k3, kl_exact
     from truing.numerics.forecasts import Reliability, ReliabilityBin, reliability
     from truing.numerics.hinge import hinge_weights, ranking_hinge
     from truing.numerics.intervals import Interval, clopper_pearson, wilson
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
         separately_corrected_difference,
         youden,
     )
+    from truing.numerics.kl import exact_kl, kl_estimate, kl_penalty, kl_rewards
+    from truing.numerics.kl_control import AdaptiveKL, FixedKL
     from truing.numerics.means import ratio_of_sums, student_interval
     from truing.numerics.multiple import holm
     from truing.numerics.paired import (
@@ -35,6 +39,12 @@ if TYPE_CHECKING:
         paired_bootstrap,
         sign_flip_test,
         standard_error,
+    )
+    from truing.numerics.policy_loss import (
+        clipped_policy_loss,
+        clipped_value_loss,
+        token_weights,
+        weighted_sum,
     )
     from truing.numerics.power import (
         mcnemar_power,
@@ -48,5 +58,15 @@ if TYPE_CHECKING:
     from truing.numerics.rng import generator, uniforms
     from truing.numerics.tango import clustered_paired_interval, paired_interval
     from truing.numerics.tensors import chunked_logprobs, inverse_cdf, warp_logits
+    from truing.numerics.traces import (
+        Change,
+        Fall,
+        change,
+        fall_since_best,
+        look,
+        moving_mean,
+        stop_threshold,
+        windows,
+    )
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

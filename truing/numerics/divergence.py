@@ -7,11 +7,15 @@ it (Rao-Blackwell). Nothing here compares distributions at another temperature t
 drawn at: there no estimate is unbiased. torch only.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
 _SUM = 1e-2
 """How far from 1 the probabilities of a row may sum: rounding, not logits taken for log-probabilities."""
+_STEEP = 60.0
+"""Above so many nats `k3` goes on as a straight line: float32 ends at 88, and values are summed."""
 
 
 def kl_exact(logp: Tensor, logq: Tensor) -> Tensor:
@@ -20,7 +24,7 @@ def kl_exact(logp: Tensor, logq: Tensor) -> Tensor:
     Computed as the mean under p of `k3`, which for distributions is the same as the mean of
     log p - log q, but a sum of terms that are never negative: the rounding of the normalisers does not
     enter. Where q gives no probability to a token that p can draw, it is +inf; where p gives none, a
-    token adds nothing whatever q says. For measuring, not for training: gradients may be NaN.
+    token adds nothing whatever q says. The gradient is that of the divergence.
 
     Args:
         logp: log-probabilities [N, V] in nats, float32 or float64; -inf is a probability of zero.
@@ -35,10 +39,17 @@ def kl_exact(logp: Tensor, logq: Tensor) -> Tensor:
     for name, total in (("p", p.sum(-1)), ("q", q.sum(-1))):
         if not bool(((total - 1).abs() < _SUM).all()):  # false for NaN, too
             raise ValueError(f"the rows of {name} are no log-probabilities: they do not sum to 1")
+    return kl_of(logp, logq)
+
+
+def kl_of(logp: Tensor, logq: Tensor) -> Tensor:
+    """`kl_exact` of tables [N, V] that are known to be log-probabilities, unchecked."""
+    p, q = logp.exp(), logq.exp()
     never = logp == -torch.inf
     gap = (logq - logp).masked_fill(never, 2.0)  # there p is 0, and any gap above 1 leaves q
-    # For a large gap exp(gap) may overflow, and p exp(gap) is q.
-    terms = torch.where(gap > 1, q - p - p * gap, p * (torch.expm1(gap) - gap)).clamp(min=0)
+    # For a large gap exp(gap) may overflow, and p exp(gap) is q. The branch that is not taken is held
+    # finite, as a gradient of zero through an infinite slope is NaN.
+    terms = torch.where(gap > 1, q - p - p * gap, p * (torch.expm1(gap.clamp(max=1)) - gap)).clamp(min=0)
     terms = terms.masked_fill((logq == -torch.inf) & ~never, torch.inf)
     return terms.sum(-1)
 
@@ -56,9 +67,23 @@ def k1(logp: Tensor, logq: Tensor) -> Tensor:
     return logp - logq
 
 
+def k2(logp: Tensor, logq: Tensor) -> Tensor:
+    """Half the square of the log-ratio of drawn tokens, any shape, in nats: biased, its gradient is not.
+
+    Under draws of p the gradient has the expectation of that of KL(p || q), which is why it is here.
+    Source: Schulman 2020.
+
+    Args:
+        logp: log-probabilities of the drawn tokens under p, which drew them.
+        logq: the same under q.
+    """
+    return 0.5 * (logp - logq).square()
+
+
 def k3(logp: Tensor, logq: Tensor) -> Tensor:
     """The value q/p - 1 - log(q/p) of drawn tokens, any shape, in nats: never negative, mostly with less noise.
 
+    q/p goes on as a straight line above e^60, so that a token that p gave up is very large, not infinite.
     Unbiased where p can draw all that q can (true of a softmax, not of a nucleus). Where p hardly
     ever draws what q likes, its variance is large or infinite, and a sample looks too good. +inf where q
     gives the token no probability. Source: Schulman 2020.
@@ -68,4 +93,5 @@ def k3(logp: Tensor, logq: Tensor) -> Tensor:
         logq: the same under q.
     """
     gap = logq - logp
-    return (torch.expm1(gap) - gap).clamp(min=0)
+    beyond = (gap - _STEEP).clamp(min=0) * math.exp(_STEEP)
+    return (torch.expm1(gap.clamp(max=_STEEP)) + beyond - gap).clamp(min=0)

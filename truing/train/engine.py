@@ -4,7 +4,6 @@ A loop is a configuration and a loss. It hands over a `Job` and a function that 
 of a `Part`, which is what went through the model at once.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,17 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from truing.model import PackedForward
 from truing.numerics import generator
 from truing.run import progress
-from truing.train.optimizer import OptimizerConfig, adamw, schedule
+from truing.train.distributed import Fleet
+from truing.train.optimizer import OptimizerConfig, adamw, descend, schedule
 from truing.train.parts import Part, Reader, autocast
 from truing.train.plan import Plan
+from truing.train.recompute import recomputing
 from truing.train.resume import Resume
 from truing.train.rows import TokenRows
-from truing.types import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -97,23 +97,20 @@ def run(job: Job, loss: Loss) -> Trained:
     device = net.device
     reader = Reader(net, job.rows, job.borders, job.shared)
     optimizer = adamw(net, config)
+    fleet = Fleet.of(net)
     resume = Resume(job.checkpoint, net, optimizer, config, job.identity)
     losses = resume.losses
-    with progress(len(steps), job.what, unit="steps") as advance, _training(net, device, reader.forward):
+    with (
+        progress(len(steps), job.what, unit="steps") as advance,
+        _training(net, device, reader.forward),
+        recomputing(net, on=config.recompute, again=job.forward_context),
+    ):
         advance(len(losses))
         for number in range(len(losses), len(steps)):
-            torch.manual_seed(int(generator(config.key, "dropout", str(number)).integers(2**63)))
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * schedule(number, len(steps), config)
-            losses.append(_backward(job, loss, reader, steps.step(number)))
-            if not math.isfinite(losses[-1]):
-                raise InputError(
-                    f"{job.what}: the loss of step {number + 1} is {losses[-1]}",
-                    mend="lower the learning rate",
-                )
-            nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-            optimizer.step()
-            optimizer.zero_grad()
+            torch.manual_seed(_dropout_seed(config.key, number, fleet.rank))
+            losses.append(_backward(job, loss, reader, steps.step(number), fleet))
+            rate = config.learning_rate * schedule(number, len(steps), config)
+            descend(net, optimizer, losses[-1], rate=rate, clip=config.clip, what=job.what, step=number)
             resume.save(time.process_time() - started, last=number + 1 == len(steps))
             advance(1)
     curve = _curve(losses)
@@ -129,26 +126,31 @@ def run(job: Job, loss: Loss) -> Trained:
     )
 
 
-def _backward(job: Job, loss: Loss, reader: Reader, chosen: NDArray[np.int64]) -> float:
+def _dropout_seed(key: int, step: int, rank: int) -> int:
+    return int(generator(key, "dropout", f"{step}/{rank}" if rank else str(step)).integers(2**63))
+
+
+def _backward(job: Job, loss: Loss, reader: Reader, chosen: NDArray[np.int64], fleet: Fleet) -> float:
     """Add the gradient of a step's mean loss to the parameters; return the loss."""
-    share = 1 / float(job.weights[chosen].sum())
+    share = fleet.scale / float(job.weights[chosen].sum())
     device = job.net.device
     total = torch.zeros((), device=device)
-    for units in reader.batches(chosen):
+    for units, counts in fleet.batches(reader, chosen):
         with job.forward_context():
             part = reader.read(units)
         with autocast(device):
-            total += _backward_part(job, loss, part, share)
-    return float(total)
+            total += backward_part(loss, part, share if counts else 0.0, job.extra_loss)
+    return float(fleet.gathered(job.net, total))
 
 
-def _backward_part(job: Job, loss: Loss, part: Part, share: float) -> Tensor:
+def backward_part(loss: Loss, part: Part, share: float, extra_loss: ExtraLoss | None) -> Tensor:
+    """Add the gradient of a part's loss, and of a further one, to the parameters; return the loss."""
     # The head is done by itself, so that its logits are gone before the body is gone back through, once.
     leaf = part.hidden.detach().requires_grad_(part.hidden.requires_grad)
     total = loss(replace(part, hidden=leaf), share)
     ends, gradients = [part.hidden], [leaf.grad]
-    if job.extra_loss is not None:
-        extra = job.extra_loss(part) * share
+    if extra_loss is not None:
+        extra = extra_loss(part) * share
         total = total + extra.detach()
         ends, gradients = [*ends, extra], [*gradients, None]
     trained = [i for i, end in enumerate(ends) if end.requires_grad]  # where the head alone is trained, none

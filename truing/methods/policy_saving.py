@@ -1,0 +1,115 @@
+"""What policy learning leaves: a policy with its card, and how it went."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from truing.grade import RewardMix
+from truing.methods.held_out import PROXY, HeldOutMeasure
+from truing.methods.policy_prompts import PolicyPrompts
+from truing.methods.saving import new_folder, save_policy
+from truing.run import Card
+from truing.types import FrozenDict
+
+if TYPE_CHECKING:
+    from truing.model import LocalModel
+    from truing.train import PolicyTrained, Sample, Update
+
+
+@dataclass(frozen=True)
+class PolicyRun:
+    """What a method of policy learning is given besides its numbers and its model."""
+
+    prompts: PolicyPrompts
+    reward: RewardMix
+    data: str
+    """Where the prompts come from; errors and the card name it."""
+    watched: RewardMix | None = None
+    """Metrics that are measured on held-out prompts and never learnt from; more of each is better."""
+    card: "Callable[[], Mapping[str, Any]]" = field(default=dict)
+    """Tells, in the end, what the card says of the reward and of what is known to be wrong: fields of `Card`."""
+    observe: "Callable[[Update, Sequence[Sample]], bool | None]" = field(default=lambda _u, _s: None)
+    """Is told of every update and its completions; True ends the training after it."""
+    known: Mapping[int, FrozenDict] = field(default_factory=dict)
+    """Held-out measures of updates that were made before an interruption."""
+    measured: "Callable[[int, FrozenDict], None]" = field(default=lambda _n, _f: None)
+    """Is told of every held-out measure: the number of the update before which it was made, and what it is."""
+
+
+@dataclass(frozen=True)
+class PolicyTuned:
+    """A policy that learnt from rewards."""
+
+    folder: Path
+    trained: "PolicyTrained"
+    held_out: FrozenDict
+    """What the policy that is saved does on held-out prompts; see `HeldOutMeasure.of`."""
+    prompts: PolicyPrompts
+    """What it was asked, what was held out, and how many were left out."""
+    ground: str
+    """What this can claim."""
+
+
+class Measures:
+    """Held-out measures where they are due: first and last, and of metrics that are not learnt from in between."""
+
+    def __init__(self, run: PolicyRun, measure: HeldOutMeasure, model: "LocalModel", every: int) -> None:
+        self._run, self._measure, self._model, self._every = run, measure, model, every
+
+    def before(self, update: int) -> FrozenDict:
+        """What the metrics that are not learnt from are before the update of that number (from 1), where it is due.
+
+        The reward is none of them, as it cannot tell whether it is hacked.
+        """
+        every = self._every if self._measure.watched is not None else 0
+        due = (update - 1) % every == 0 if every else update == 1
+        found = self._of(update) if due else {}
+        return FrozenDict({name: value for name, value in found.items() if name != PROXY})
+
+    def at_the_end(self, updates: int) -> FrozenDict:
+        """What the policy does after all `updates`, the reward included."""
+        return self._of(updates + 1)
+
+    def _of(self, number: int) -> FrozenDict:
+        if not self._measure.prompts:
+            return FrozenDict()
+        found = self._run.known.get(number)
+        if found is None:
+            found = self._measure.of(self._model)
+            self._run.measured(number, found)
+        return found
+
+
+def save_tuned(
+    tuned: PolicyTuned,
+    model: "LocalModel",
+    adapter: Any | None,
+    ref: str,
+    run: PolicyRun,
+    what: Mapping[str, Any],
+) -> None:
+    """Save the policy where `tuned` says, with its card; `what` are the method's own fields of it."""
+    prompts, out = tuned.prompts, tuned.folder
+    data = f"{len(prompts.train):,} prompts from {run.data}"
+    if prompts.held_out:
+        data += f", and {len(prompts.held_out):,} held out"
+    told = ", ".join(f"{name} {found['value']:.3g}" for name, found in tuned.held_out.items())
+    own = {"reward": run.reward.definition, "failures": (), **run.card()}
+    card = Card(
+        name=out.name,
+        base_model=ref,
+        ground=tuned.ground,
+        data=data,
+        reward=f"{own['reward']}; in the end {told}" if told else own["reward"],
+        kl_spent=tuned.trained.updates[-1].kl_spent,
+        license="as the base model's",
+        failures=(
+            "a policy finds what its reward pays for, whether people want it or not: read the run's page",
+        ),
+        untested=("everything: audit it against its base model",),
+        reproduce=(f"truing audit {out} --baseline {ref} --suite ...",),
+        **what,
+    )
+    with new_folder(out, card) as unfinished:
+        save_policy(model, adapter, ref, unfinished)
