@@ -71,6 +71,8 @@ if TYPE_CHECKING:
     from truing.grade.refusal_rules import RefusalClass
     from truing.grade.registry import Instrument, grader_names, open_grader
     from truing.grade.reward_figures import PairShare, RewardFigures, longer_is_better, measure_reward
+    from truing.grade.reward_loading import NamedReward, load_reward, parse_reward
+    from truing.grade.reward_mix import MixedRewards, RewardMix
     from truing.grade.rewards import CombinedReward, RewardFunction, RewardParts, RuleReward
     from truing.grade.rubric import Rubric
     from truing.grade.rule_features import Features, RuleFeatures, feature_names

@@ -25,6 +25,9 @@ class LearnedReward:
         InputError: `reward` names nothing that can be loaded, or no reward.
     """
 
+    none_is_missing = True
+    """It applies to every answer, so that None is a verdict that is missing; see `RewardMix`."""
+
     def __init__(
         self,
         reward: "str | Path | ScalarModel | LinearReward",

@@ -61,6 +61,9 @@ class RuleReward:
             type is unknown or has no weights, or the column is missing.
     """
 
+    none_is_missing = True
+    """It applies to every answer, so that None is a verdict that is missing; see `RewardMix`."""
+
     def __init__(
         self,
         weights: RuleWeights | str | Path,
@@ -148,6 +151,9 @@ class CombinedReward:
     is missing that belongs to a row: added up by TRL instead, a missing part would count as 0.
     `last` holds the parts of the last call.
     """
+
+    none_is_missing = True
+    """It applies to every answer, so that None is a verdict that is missing; see `RewardMix`."""
 
     def __init__(self, rm: RewardFunction, rules: RuleReward) -> None:
         self.rm, self.rules = rm, rules

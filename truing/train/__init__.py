@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from truing.train.compared import ComparedRows
     from truing.train.engine import Trained
     from truing.train.parts import Part
-    from truing.train.policy_records import Sample, Update
+    from truing.train.policy import PolicyTrained, policy_learning
+    from truing.train.policy_config import PolicyConfig
+    from truing.train.policy_records import PromptRow, Sample, Update
     from truing.train.preferences import DPOConfig, dpo, sequence_logprobs
     from truing.train.rewards import RewardConfig, reward_modelling
     from truing.train.rows import TokenRows

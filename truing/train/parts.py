@@ -56,15 +56,18 @@ class Reader:
         rows: TokenRows,
         borders: NDArray[np.int64],
         shared: NDArray[np.int64] | None = None,
+        forward: PackedForward | None = None,
     ) -> None:
         """Unit u is the rows borders[u] : borders[u + 1], which begin with the same shared[u] tokens.
+
+        `forward` is that of the net, where it was measured already.
 
         Raises:
             InputError: a row does not fit the model.
         """
         _check(net, rows)
         self._net, self._rows, self._borders = net, rows, borders
-        self.forward = PackedForward(net, _extremes(rows, net.device))
+        self.forward = forward or PackedForward(net, _extremes(rows, net.device))
         again = np.diff(borders) - 1
         self._shared = np.zeros_like(again)
         if shared is not None and self.forward.packs:

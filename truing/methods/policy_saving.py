@@ -1,0 +1,108 @@
+"""What policy learning leaves: a policy with its card, and how it went."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from truing.grade import RewardMix
+from truing.methods.held_out import HeldOutMeasure
+from truing.methods.policy_prompts import PolicyPrompts
+from truing.methods.saving import new_folder, save_policy
+from truing.run import Card
+from truing.types import FrozenDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from truing.model import LocalModel
+    from truing.train import PolicyTrained, Sample, Update
+
+
+@dataclass(frozen=True)
+class PolicyRun:
+    """What a method of policy learning is given besides its numbers and its model."""
+
+    prompts: PolicyPrompts
+    reward: RewardMix
+    data: str
+    """Where the prompts come from; errors and the card name it."""
+    watched: RewardMix | None = None
+    """Metrics that are measured on held-out prompts and never learnt from; more of each is better."""
+    definition: str = ""
+    """The reward in words, for the card."""
+    observe: "Callable[[Update, Sequence[Sample]], bool | None]" = field(default=lambda _u, _s: None)
+    """Is told of every update and its completions; True ends the training after it."""
+    known: Mapping[int, FrozenDict] = field(default_factory=dict)
+    """Held-out measures of updates that were made before an interruption."""
+    measured: "Callable[[int, FrozenDict], None]" = field(default=lambda _n, _f: None)
+    """Is told of every held-out measure: the number of the update before which it was made, and what it is."""
+
+
+@dataclass(frozen=True)
+class PolicyTuned:
+    """A policy that learnt from rewards."""
+
+    folder: Path
+    trained: "PolicyTrained"
+    held_out: FrozenDict
+    """What the policy that is saved does on held-out prompts: metric -> `value`, `low`, `high`; see `HeldOutMeasure`."""
+    prompts: PolicyPrompts
+    """What it was asked, what was held out, and how many were left out."""
+    ground: str
+    """What this can claim."""
+
+
+class Measures:
+    """Held-out measures where they are due: before the first update, every so many, and at the end."""
+
+    def __init__(self, run: PolicyRun, measure: HeldOutMeasure, model: "LocalModel", every: int) -> None:
+        self._run, self._measure, self._model, self._every = run, measure, model, every
+
+    def before(self, update: int) -> FrozenDict:
+        """What the policy does before the update of that number (from 1); empty where nothing is due."""
+        due = self._every and (update - 1) % self._every == 0
+        return self._of(update) if due else FrozenDict()
+
+    def at_the_end(self, updates: int) -> FrozenDict:
+        """What the policy does after all `updates`."""
+        return self._of(updates + 1)
+
+    def _of(self, number: int) -> FrozenDict:
+        if not self._measure.prompts:
+            return FrozenDict()
+        found = self._run.known.get(number)
+        if found is None:
+            found = self._measure.of(self._model)
+            self._run.measured(number, found)
+        return found
+
+
+def saved(
+    model: "LocalModel", adapter: Any | None, ref: str, out: Path, *, run: PolicyRun, trained: "PolicyTrained",
+    held_out: FrozenDict, prompts: PolicyPrompts, ground: str, what: Mapping[str, str],
+) -> PolicyTuned:  # fmt: skip
+    """Save the policy with its card; `what` are the method's own fields of it: summary, method and paper."""
+    last = trained.updates[-1]
+    data = f"{len(prompts.train):,} prompts from {run.data}"
+    if prompts.held_out:
+        data += f", and {len(prompts.held_out):,} held out"
+    told = ", ".join(f"{name} {found['value']:.3g}" for name, found in held_out.items())
+    card = Card(
+        name=out.name,
+        base_model=ref,
+        ground=ground,
+        data=data,
+        reward="; on held-out prompts: ".join(filter(None, [run.definition or run.reward.definition, told])),
+        kl_spent=last.kl_spent,
+        license="as the base model's",
+        failures=(
+            "a policy finds what its reward pays for, whether people want it or not: read the run's page",
+        ),
+        untested=("everything: audit it against its base model",),
+        reproduce=(f"truing audit {out} --baseline {ref} --suite ...",),
+        **what,
+    )
+    with new_folder(out, card) as unfinished:
+        save_policy(model, adapter, ref, unfinished)
+    return PolicyTuned(out, trained, held_out, prompts, ground)
