@@ -1,4 +1,4 @@
-"""Align a model by a method, or make the reward for one: answers (sft), preferences (rm, dpo), rules (rbr-fit).
+"""Align a model by a method (sft, dpo, grpo, ppo), or make the reward for one (rm, rbr-fit).
 
 Each leaves a run's folder: what was made, with its card, the figures in result.json, and a page where there is
 something to judge. The same command again goes on after an interruption, or shows what was found.
@@ -6,14 +6,16 @@ something to judge. The same command again goes on after an interruption, or sho
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from truing.cli.align_policy import GRPO
 from truing.cli.align_rbr import RBRFit
 from truing.cli.app import Exit
+from truing.cli.presets import with_preset
 from truing.methods import (
     REWARD_PRESETS,
     SFT_PRESETS,
@@ -24,7 +26,6 @@ from truing.methods import (
 )
 from truing.types import InputError
 
-C = TypeVar("C")
 _FILE = tyro.conf.arg(metavar="FILE.jsonl")
 _FOLDER = tyro.conf.arg(metavar="FOLDER")
 
@@ -51,7 +52,7 @@ class SFT:
         """Train, and say how to find out what that did."""
         from truing.recipes import align_sft
 
-        config = _with_preset(self.config, self.preset, SFT_PRESETS)
+        config = with_preset(self.config, self.preset, SFT_PRESETS)
         result = align_sft(self.model, self.data, self.out, config, device=self.device)
         print(
             f"{result['model']}: {result['steps']} steps, loss {result['loss']:.3f} nats per token at the end"
@@ -99,7 +100,7 @@ class RM:
             if not self.model:
                 mend = "give --model, or --features linear, which needs none"
                 raise InputError("nothing says what the reward model begins as", mend=mend)
-            config = _with_preset(self.config, self.preset, REWARD_PRESETS)
+            config = with_preset(self.config, self.preset, REWARD_PRESETS)
             result = align_rm(
                 self.model,
                 self.data,
@@ -147,6 +148,7 @@ class Command:
         Annotated[SFT, tyro.conf.subcommand("sft")]
         | Annotated[RM, tyro.conf.subcommand("rm")]
         | Annotated[DPO, tyro.conf.subcommand("dpo")]
+        | Annotated[GRPO, tyro.conf.subcommand("grpo")]
         | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
@@ -154,19 +156,6 @@ class Command:
     def run(self) -> int:
         """Do it."""
         return self.method.run()
-
-
-def _with_preset(given: C, preset: str, presets: Mapping[str, C]) -> C:
-    """The preset's numbers, but for those that were given as options."""
-    if not preset:
-        return given
-    if preset not in presets:
-        raise InputError(f"there is no preset {preset!r}", mend=f"choose from {', '.join(presets)}")
-    usual: Any = type(given)()
-    named = {f.name: getattr(given, f.name) for f in fields(usual)}
-    chosen: Any = presets[preset]
-    found: C = replace(chosen, **{name: v for name, v in named.items() if v != getattr(usual, name)})
-    return found
 
 
 def _print_figures(result: Mapping[str, Any], figures: Mapping[str, Any], out: Path) -> None:

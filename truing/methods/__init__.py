@@ -10,7 +10,10 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.methods.dpo import DPOFigures, DPOTuned, DPOTuningConfig, Shift, tune_by_dpo
+    from truing.methods.grpo import GRPO_PRESETS, GRPOTuningConfig, tune_by_grpo
     from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward
+    from truing.methods.policy_prompts import PolicyPrompts, read_prompts
+    from truing.methods.policy_saving import PolicyRun, PolicyTuned
     from truing.methods.rbr_comparisons import (
         RankedAnswers,
         Reject,

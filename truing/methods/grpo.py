@@ -18,7 +18,7 @@ from typing import Any, Literal
 from truing.methods.adapters import lora
 from truing.methods.held_out import HeldOutMeasure
 from truing.methods.policy_prompts import fitting
-from truing.methods.policy_saving import Measures, PolicyRun, PolicyTuned, saved
+from truing.methods.policy_saving import Measures, PolicyRun, PolicyTuned, save_tuned
 from truing.methods.ranges import check_ranges
 from truing.methods.saving import load_policy, refuse_taken
 from truing.types import InputError, SamplingParams
@@ -185,7 +185,6 @@ def tune_by_grpo(
         ),
         "paper": paper,
     }
-    return saved(
-        model, adapter, ref, out,
-        run=run, trained=trained, held_out=held_out, prompts=prompts, ground=ground, what=what,
-    )  # fmt: skip
+    tuned = PolicyTuned(out, trained, held_out, prompts, ground)
+    save_tuned(tuned, model, adapter, ref, run, what)
+    return tuned

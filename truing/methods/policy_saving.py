@@ -1,6 +1,6 @@
 """What policy learning leaves: a policy with its card, and how it went."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,6 @@ from truing.run import Card
 from truing.types import FrozenDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from truing.model import LocalModel
     from truing.train import PolicyTrained, Sample, Update
 
@@ -29,8 +27,8 @@ class PolicyRun:
     """Where the prompts come from; errors and the card name it."""
     watched: RewardMix | None = None
     """Metrics that are measured on held-out prompts and never learnt from; more of each is better."""
-    definition: str = ""
-    """The reward in words, for the card."""
+    definition: "Callable[[], str]" = field(default=lambda: "")
+    """Tells, in the end, what the reward was, in words for the card."""
     observe: "Callable[[Update, Sequence[Sample]], bool | None]" = field(default=lambda _u, _s: None)
     """Is told of every update and its completions; True ends the training after it."""
     known: Mapping[int, FrozenDict] = field(default_factory=dict)
@@ -46,7 +44,7 @@ class PolicyTuned:
     folder: Path
     trained: "PolicyTrained"
     held_out: FrozenDict
-    """What the policy that is saved does on held-out prompts: metric -> `value`, `low`, `high`; see `HeldOutMeasure`."""
+    """What the policy that is saved does on held-out prompts; see `HeldOutMeasure.of`."""
     prompts: PolicyPrompts
     """What it was asked, what was held out, and how many were left out."""
     ground: str
@@ -78,23 +76,27 @@ class Measures:
         return found
 
 
-def saved(
-    model: "LocalModel", adapter: Any | None, ref: str, out: Path, *, run: PolicyRun, trained: "PolicyTrained",
-    held_out: FrozenDict, prompts: PolicyPrompts, ground: str, what: Mapping[str, str],
-) -> PolicyTuned:  # fmt: skip
-    """Save the policy with its card; `what` are the method's own fields of it: summary, method and paper."""
-    last = trained.updates[-1]
+def save_tuned(
+    tuned: PolicyTuned,
+    model: "LocalModel",
+    adapter: Any | None,
+    ref: str,
+    run: PolicyRun,
+    what: Mapping[str, Any],
+) -> None:
+    """Save the policy where `tuned` says, with its card; `what` are the method's own fields of it."""
+    prompts, out = tuned.prompts, tuned.folder
     data = f"{len(prompts.train):,} prompts from {run.data}"
     if prompts.held_out:
         data += f", and {len(prompts.held_out):,} held out"
-    told = ", ".join(f"{name} {found['value']:.3g}" for name, found in held_out.items())
+    told = ", ".join(f"{name} {found['value']:.3g}" for name, found in tuned.held_out.items())
     card = Card(
         name=out.name,
         base_model=ref,
-        ground=ground,
+        ground=tuned.ground,
         data=data,
-        reward="; on held-out prompts: ".join(filter(None, [run.definition or run.reward.definition, told])),
-        kl_spent=last.kl_spent,
+        reward=f"{run.definition()}; held out: {told}" if told else run.definition(),
+        kl_spent=tuned.trained.updates[-1].kl_spent,
         license="as the base model's",
         failures=(
             "a policy finds what its reward pays for, whether people want it or not: read the run's page",
@@ -105,4 +107,3 @@ def saved(
     )
     with new_folder(out, card) as unfinished:
         save_policy(model, adapter, ref, unfinished)
-    return PolicyTuned(out, trained, held_out, prompts, ground)

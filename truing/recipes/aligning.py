@@ -41,7 +41,7 @@ def align_sft(
         InputError: data, model or folder cannot be used.
         StorageError: the disk refuses.
     """
-    with _job("sft", model, {"data": data}, out, asdict(config)) as job:
+    with training_job("sft", model, {"data": data}, out, asdict(config)) as job:
         if job.result is not None:
             return job.result
         rows = read_conversations(data)
@@ -75,7 +75,7 @@ def align_rm(
         InputError: data, model or folder cannot be used.
         StorageError: the disk refuses.
     """
-    with _job("rm", model, _files(data, demonstrations), out, asdict(config)) as job:
+    with training_job("rm", model, _files(data, demonstrations), out, asdict(config)) as job:
         if job.result is not None:
             return job.result
         comparisons = read_comparisons(data)
@@ -109,7 +109,9 @@ def align_linear(
         InputError: data or folder cannot be used.
         StorageError: the disk refuses.
     """
-    with _job("rm", "", _files(data, demonstrations), out, {"features": "linear", **asdict(config)}) as job:
+    with training_job(
+        "rm", "", _files(data, demonstrations), out, {"features": "linear", **asdict(config)}
+    ) as job:
         if job.result is not None:
             return job.result
         made = train_linear_reward(
@@ -138,7 +140,7 @@ def align_dpo(
         InputError: data, model or folder cannot be used.
         StorageError: the disk refuses.
     """
-    with _job("dpo", model, {"data": data}, out, asdict(config)) as job:
+    with training_job("dpo", model, {"data": data}, out, asdict(config)) as job:
         if job.result is not None:
             return job.result
         made = tune_by_dpo(
@@ -168,7 +170,7 @@ def align_dpo(
 
 
 @dataclass
-class _Job:
+class TrainingJob:
     """A training in a run's folder: what it was found to have given, or None, and where things go."""
 
     run: Run
@@ -199,7 +201,9 @@ class _Job:
 
 
 @contextmanager
-def _job(method: str, base: str, files: dict[str, Path], out: Path, config: dict[str, Any]) -> Iterator[_Job]:
+def training_job(
+    method: str, base: str, files: dict[str, Path], out: Path, config: dict[str, Any]
+) -> Iterator[TrainingJob]:
     """Open the run; a finished one has its result, a killed one goes on from its checkpoint.
 
     A run that could not begin, because of what it was given, leaves nothing: the mended file is another
@@ -209,7 +213,7 @@ def _job(method: str, base: str, files: dict[str, Path], out: Path, config: dict
     new = not (out / "run.json").exists()
     try:
         with Run.open(out, whole, inputs={name: _digest(path) for name, path in files.items()}) as run:
-            job = _Job(run, method, base, run.read_json(_RESULT))
+            job = TrainingJob(run, method, base, run.read_json(_RESULT))
             if (
                 job.result is None and job.folder.exists()
             ):  # of a life killed between the model and its result
