@@ -11,6 +11,12 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.train.compared import ComparedRows
+    from truing.train.distillation import (
+        DistillationConfig,
+        DistillationUpdate,
+        Distilled,
+        on_policy_distillation,
+    )
     from truing.train.engine import Trained
     from truing.train.parts import Part
     from truing.train.policy import PolicyTrained, policy_learning

@@ -14,10 +14,33 @@ from torch import Tensor
 
 from truing.model import LocalModel
 from truing.numerics import generator
-from truing.train.policy_config import PolicyConfig
 from truing.train.policy_records import PromptRow
 from truing.train.rows import TokenRows
 from truing.types import Completion, InputError, Request, SamplingParams, Stop
+
+
+class Asking(Protocol):
+    """How the prompts of an update are asked, such as `PolicyConfig`."""
+
+    @property
+    def prompts_per_update(self) -> int:
+        """Prompts that are asked in an update."""
+
+    @property
+    def samples_per_prompt(self) -> int:
+        """Completions of each."""
+
+    @property
+    def max_new_tokens(self) -> int:
+        """The longest completion."""
+
+    @property
+    def temperature(self) -> float:
+        """At which they are drawn."""
+
+    @property
+    def key(self) -> int:
+        """Decides what is drawn."""
 
 
 class Engine(Protocol):
@@ -98,7 +121,7 @@ def drawn(key: int, name: str, first: int, count: int, total: int) -> NDArray[np
     return np.array([orders[i // total][i % total] for i in at.tolist()], np.int64)
 
 
-def check_prompts(model: LocalModel, prompts: Sequence[PromptRow], config: PolicyConfig) -> list[Tensor]:
+def check_prompts(model: LocalModel, prompts: Sequence[PromptRow], config: Asking) -> list[Tensor]:
     """The shortest and the longest prompt, each with the room for a completion filled by itself [T].
 
     Raises:
@@ -127,7 +150,7 @@ def check_prompts(model: LocalModel, prompts: Sequence[PromptRow], config: Polic
 
 
 def roll_out(
-    model: LocalModel, engine: Engine | None, prompts: Sequence[PromptRow], config: PolicyConfig, update: int
+    model: LocalModel, engine: Engine | None, prompts: Sequence[PromptRow], config: Asking, update: int
 ) -> Rollout:
     """Let the policy answer the prompts of an update (from 0): a function of its weights, the key and the number.
 
@@ -160,7 +183,7 @@ def roll_out(
     )
 
 
-def _check_tokens(one: Completion, ends: frozenset[int], config: PolicyConfig) -> None:
+def _check_tokens(one: Completion, ends: frozenset[int], config: Asking) -> None:
     if one.stop is Stop.error:
         return
     if not one.prompt_ids or not one.token_ids:
