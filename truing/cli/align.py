@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from truing.cli.align_distill import Distill
 from truing.cli.align_policy import GRPO
 from truing.cli.align_rbr import RBRFit
 from truing.cli.app import Exit
@@ -149,6 +150,7 @@ class Command:
         | Annotated[RM, tyro.conf.subcommand("rm")]
         | Annotated[DPO, tyro.conf.subcommand("dpo")]
         | Annotated[GRPO, tyro.conf.subcommand("grpo")]
+        | Annotated[Distill, tyro.conf.subcommand("distill")]
         | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")],
         tyro.conf.OmitSubcommandPrefixes,
     ]

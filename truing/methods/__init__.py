@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.methods.distill import Distance, DistillConfig, DistilledOnPolicy, distill_on_policy
+    from truing.methods.distill_answers import DistilledAnswers, TeacherAnswers, distill_answers
     from truing.methods.dpo import DPOFigures, DPOTuned, DPOTuningConfig, Shift, tune_by_dpo
     from truing.methods.grpo import GRPO_PRESETS, GRPOTuningConfig, tune_by_grpo
     from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from truing.recipes.aligning import align_dpo, align_linear, align_rm, align_sft
     from truing.recipes.conversion import ORGANISM_TUNING, convert
     from truing.recipes.demo import Demo, run_demo
+    from truing.recipes.distilling import align_distill
     from truing.recipes.realignment import realign
     from truing.recipes.rule_reward_rows import read_gold, read_recipes, read_rule_rows
     from truing.recipes.rule_rewards import RuleRewardJob, align_rbr
