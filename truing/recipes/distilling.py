@@ -26,9 +26,6 @@ from truing.run import Journal, Run, progress
 from truing.train import DistillationUpdate, PromptRow
 from truing.types import Completion, Request, Sampler, SamplingParams, Stop, thaw
 
-_AT_ONCE = 32
-"""Prompts whose answers are asked for, and written down, together."""
-
 
 def align_distill(
     model: str, teacher: str, prompts: Path, out: Path, config: DistillConfig, *, device: str = "auto"
@@ -126,7 +123,7 @@ def _from_answers(
     data: str,
     device: str,
 ) -> dict[str, Any]:
-    sampler = load(teacher, device=device)
+    sampler = load(teacher, device="auto" if teacher.startswith("endpoint:") else device)
     asked = dict(_asked(job.run, sampler, (*prompts.train, *prompts.held_out), config))
     del sampler  # its memory is the student's now
     each = range(config.samples_per_prompt)
@@ -169,16 +166,16 @@ def _asked(
     journal.forget({key for key, row in journal.rows() if row["request_id"] in failed})
     done = set(journal.done())
     open_ = [row for row in prompts if f"{row.id} {params.n - 1}" not in done]
+    requests = [Request(row.id, row.messages) for row in open_]
+    pending: dict[str, list[Completion]] = {}
     with progress(len(open_), "the teacher's answers", unit="prompts") as advance:
-        for first in range(0, len(open_), _AT_ONCE):
-            some = open_[first : first + _AT_ONCE]
-            requests = [Request(row.id, row.messages) for row in some]
-            answers = sorted(
-                teacher.sample(requests, params, key=config.seed),
-                key=lambda one: (one.request_id, one.sample),
-            )
-            journal.append([(f"{one.request_id} {one.sample}", one.to_json()) for one in answers])
-            advance(len(some))
+        for one in teacher.sample(requests, params, key=config.seed):
+            answers = pending.setdefault(one.request_id, [])
+            answers.append(one)
+            if len(answers) == params.n:
+                journal.append([(f"{each.request_id} {each.sample}", each.to_json()) for each in answers])
+                del pending[one.request_id]
+                advance(1)
     for _, row in journal.rows():
         one = Completion.from_json(row)
         yield (one.request_id, one.sample), one
