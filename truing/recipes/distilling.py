@@ -76,7 +76,7 @@ def _on_policy(
         "skipped": dict(made.prompts.skipped),
         "divergence": [updates[0].divergence, updates[-1].divergence],
         "held_out": {
-            name: None if found is None else thaw(found.to_json())
+            name: None if found is None else found.to_json()
             for name, found in (("before", made.before), ("after", made.after))
         },
         "curve": [[row.update, row.divergence] for row in updates],

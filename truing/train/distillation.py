@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,10 +182,10 @@ class _Learner:
                     theirs = teacher.read(units)
                 part = ours.read(units)
                 with autocast(device):
-                    total += backward_part(lambda p, s, t=theirs: self._loss(p, t, s), part, share, None)
+                    total += backward_part(partial(self._loss, theirs), part, share, None)
         return float(total)
 
-    def _loss(self, part: Part, theirs: Part, share: float) -> Tensor:
+    def _loss(self, theirs: Part, part: Part, share: float) -> Tensor:
         student, teacher = self._trunks
         nats = chunked_divergence(
             part.hidden[part.before],
