@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from truing.cli.align_distill import Distill
-from truing.cli.align_policy import GRPO
+from truing.cli.align_policy import GRPO, PPO
 from truing.cli.align_rbr import RBRFit
 from truing.cli.app import Exit
 from truing.cli.presets import with_preset
@@ -151,6 +151,7 @@ class Command:
         | Annotated[DPO, tyro.conf.subcommand("dpo")]
         | Annotated[GRPO, tyro.conf.subcommand("grpo")]
         | Annotated[Distill, tyro.conf.subcommand("distill")]
+        | Annotated[PPO, tyro.conf.subcommand("ppo")]
         | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")],
         tyro.conf.OmitSubcommandPrefixes,
     ]

@@ -4,13 +4,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from truing.cli.app import Exit
 from truing.cli.presets import with_preset
-from truing.methods import GRPO_PRESETS, GRPOTuningConfig
+from truing.methods import GRPO_PRESETS, PPO_PRESETS, GRPOTuningConfig, PPOTuningConfig
+
+if TYPE_CHECKING:
+    from truing.recipes import PolicySource
 
 _FILE = tyro.conf.arg(metavar="FILE.jsonl")
 _FOLDER = tyro.conf.arg(metavar="FOLDER")
@@ -18,51 +21,101 @@ _SPEC = tyro.conf.arg(metavar="SPEC[=WEIGHT]")
 
 
 @dataclass
-class GRPO:
+class _Policy:
+    """What both methods are given."""
+
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
+    """What is tuned: a folder, hub:ID or a registered scheme."""
+    reward: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _SPEC] = ()
+    """FILE.py:FUNCTION as TRL calls it, rm:FOLDER, rbr:WEIGHTS.json, or a registered name; several are added up."""
+    prompts: Annotated[Path | None, _FILE] = None
+    """What the model is asked: rows with prompt (a text or messages); further columns go to the rewards. Without
+    it a checkpoint of the organism is asked its own training prompts."""
+    watch: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="SPEC")] = ()
+    """A metric, named like a reward, that is measured on held-out prompts and never learnt from: only such a one can
+    tell a gain from a hacked reward."""
+    stop_for: Annotated[str, tyro.conf.arg(metavar="SPEC")] = ""
+    """Of --watch: stop early where this metric has fallen, by more than noise, since its best."""
+    rules: str = ""
+    """Of rbr: the rules that the weights were fitted for."""
+    judge: str = ""
+    """Of rbr: the model that is asked them."""
+    preset: str = ""
+    """Numbers by name; options that differ from their default win. small is ours, for about a million parameters, and
+    the default for the organism's checkpoints; ppo also has paper."""
+    device: str = "auto"
+    """Where it runs: auto, cpu, cuda, cuda:1."""
+    json: bool = False
+    """Print the result as one JSON object on the last line."""
+
+    @property
+    def source(self) -> "PolicySource":
+        """What is learnt from."""
+        from truing.recipes import PolicySource
+
+        return PolicySource(self.reward, self.prompts, self.watch, self.rules, self.judge, self.stop_for)
+
+    @property
+    def numbers(self) -> str:
+        """The preset that is meant."""
+        return self.preset or ("small" if self.model.startswith("organism:") else "")
+
+
+@dataclass
+class GRPO(_Policy):
     """Learn from rewards for the model's own answers, each compared with others to the same prompt (GRPO, RLOO).
 
     The same command again goes on after an interruption, to the same weights bit for bit, and after a reward failed
     and was mended.
     """
 
-    model: Annotated[str, tyro.conf.Positional]
-    """What is tuned, and what it is kept near to: a folder, hub:ID or a registered scheme."""
-    reward: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _SPEC] = ()
-    """FILE.py:FUNCTION as TRL calls it, rm:FOLDER, rbr:WEIGHTS.json, or a registered name; give it several times to
-    add several up."""
-    prompts: Annotated[Path | None, _FILE] = None
-    """What the model is asked: rows with prompt (a text or messages); further columns go to the rewards. A
-    checkpoint of the organism is asked its own training prompts without it."""
     out: Annotated[Path, _FOLDER] = Path("runs/grpo")
     """The run's folder, created or resumed."""
-    watch: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="SPEC")] = ()
-    """A metric, named like a reward, that is measured on held-out prompts and never learnt from: only such a one can
-    tell a gain from a hacked reward."""
-    rules: str = ""
-    """Of rbr: the rules that the weights were fitted for."""
-    judge: str = ""
-    """Of rbr: the model that is asked them."""
     config: GRPOTuningConfig = field(default_factory=GRPOTuningConfig)
-    preset: str = ""
-    """small: numbers of ours for about a million parameters, the default for the organism's checkpoints; options that
-    differ from their default win."""
-    device: str = "auto"
-    """Where it runs: auto, cpu, cuda, cuda:1."""
-    json: bool = False
-    """Print the result as one JSON object on the last line."""
 
     def run(self) -> int:
         """Learn, and say how to find out what that did."""
-        from truing.recipes import PolicySource, align_grpo
+        from truing.recipes import align_grpo
 
-        source = PolicySource(self.reward, self.prompts, self.watch, self.rules, self.judge)
-        config = with_preset(self.config, self.preset or _usual(self.model), GRPO_PRESETS)
-        result = align_grpo(self.model, source, self.out, config, device=self.device)
+        config = with_preset(self.config, self.numbers, GRPO_PRESETS)
+        result = align_grpo(self.model, self.source, self.out, config, device=self.device)
         return _done(result, self.out, self.model, as_json=self.json)
 
 
-def _usual(model: str) -> str:
-    return "small" if model.startswith("organism:") else ""
+@dataclass
+class PPO(_Policy):
+    """Learn from rewards as InstructGPT did: a start from demonstrations, PPO, pretraining gradients.
+
+    The same command again goes on after an interruption, to the same weights bit for bit, and after a reward failed
+    and was mended.
+    """
+
+    out: Annotated[Path, _FOLDER] = Path("runs/ppo")
+    """The run's folder, created or resumed."""
+    demonstrations: Annotated[Path | None, _FILE] = None
+    """Conversations as for sft, on which the start is tuned; without them the start is the model as it is."""
+    pretraining: Annotated[Path | None, _FILE] = None
+    """Rows with text, for the pretraining gradient and the start; a checkpoint of the organism has its own."""
+    value: str = ""
+    """The reward model that the value model begins as; without it the first rm: among the rewards."""
+    config: PPOTuningConfig = field(default_factory=PPOTuningConfig)
+
+    def run(self) -> int:
+        """Learn, and say how to find out what that did."""
+        from truing.recipes import align_ppo
+
+        config = with_preset(self.config, self.numbers, PPO_PRESETS)
+        result = align_ppo(
+            self.model,
+            self.source,
+            self.out,
+            config,
+            demonstrations=self.demonstrations,
+            pretraining=self.pretraining,
+            value=self.value,
+            device=self.device,
+        )
+        return _done(result, self.out, self.model, as_json=self.json)
 
 
 def _done(result: Mapping[str, Any], out: Path, model: str, *, as_json: bool) -> int:
@@ -81,7 +134,8 @@ def _done(result: Mapping[str, Any], out: Path, model: str, *, as_json: bool) ->
         print(f"stopped early: {result['stopped']}")
     for why, n in result["skipped"].items():
         print(f"left out: {n} ({why})")
-    print(f"every answer: {out / 'journal' / 'samples.jsonl'}")
+    print(f"{result['hacking']['word']}: {result['hacking']['sentence']}")
+    print(f"page {out / 'report.html'}")
     print(f"What did that do?  truing audit {result['model']} --baseline {model} --suite ...")
     if as_json:
         print(json.dumps(result))

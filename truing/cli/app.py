@@ -25,7 +25,7 @@ class Exit(IntEnum):
 
 
 VERBS = {
-    "align": "train a model on answers (sft) or comparisons (dpo), a reward on comparisons (rm) or rules (rbr-fit)",
+    "align": "train a model on answers (sft), comparisons (dpo) or rewards (grpo, ppo); make a reward (rm, rbr-fit)",
     "audit": "compare a candidate with its baseline: did it lose something?",
     "audit-plan": "how many items does it take to find a loss, and does a suite hold them?",
     "compare": "compare two logs (ours, Inspect, lm-eval, promptfoo): did the second lose something?",

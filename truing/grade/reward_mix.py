@@ -68,8 +68,9 @@ class RewardMix:
         for name, _, weight in parts:
             if not math.isfinite(weight) or weight == 0:
                 raise InputError(f"the weight of {name} is a number other than 0, not {weight}")
-            if names.count(name) > 1:
-                raise InputError(f"the reward {name} is there twice", mend="add up its weights")
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise InputError(f"the reward {twice[0]} is there twice", mend="add up its weights")
         self._texts = texts
         self.__name__ = "reward_mix"
 

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from truing.methods.distill import Distance, DistillConfig, DistilledOnPolicy, distill_on_policy
     from truing.methods.dpo import DPOFigures, DPOTuned, DPOTuningConfig, Shift, tune_by_dpo
     from truing.methods.grpo import GRPO_PRESETS, GRPOTuningConfig, tune_by_grpo
+    from truing.methods.instructgpt import PPO_PRESETS, Mixed, PPOTuningConfig, tune_by_ppo
     from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward
     from truing.methods.policy_prompts import PolicyPrompts, read_prompts
     from truing.methods.policy_saving import PolicyRun, PolicyTuned
+    from truing.methods.pretraining import read_pretraining
     from truing.methods.rbr_comparisons import (
         RankedAnswers,
         Reject,

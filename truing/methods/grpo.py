@@ -76,9 +76,9 @@ class GRPOTuningConfig:
     lora_rank: int = 0
     """0 trains every weight; above it, LoRA matrices of this rank beside every linear layer, saved as an adapter."""
     held_out: float = 0.1
-    """The share of the prompts that is not learnt on, to measure on; 0 measures nothing."""
+    """The share of the prompts of a file that is not learnt on, to measure on; 0 measures nothing."""
     measure_every: int = 5
-    """Updates between two measures on the held-out prompts; 0 measures at the end alone."""
+    """Updates between two measures of --watch on the held-out prompts; 0 measures before and after alone."""
     seed: int = 0
     """Decides everything that is drawn: the split, the prompts, the answers, the first values of LoRA matrices."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from truing.grade import RewardMix
-from truing.methods.held_out import HeldOutMeasure
+from truing.methods.held_out import PROXY, HeldOutMeasure
 from truing.methods.policy_prompts import PolicyPrompts
 from truing.methods.saving import new_folder, save_policy
 from truing.run import Card
@@ -27,8 +27,8 @@ class PolicyRun:
     """Where the prompts come from; errors and the card name it."""
     watched: RewardMix | None = None
     """Metrics that are measured on held-out prompts and never learnt from; more of each is better."""
-    definition: "Callable[[], str]" = field(default=lambda: "")
-    """Tells, in the end, what the reward was, in words for the card."""
+    card: "Callable[[], Mapping[str, Any]]" = field(default=dict)
+    """Tells, in the end, what the card says of the reward and of what is known to be wrong: fields of `Card`."""
     observe: "Callable[[Update, Sequence[Sample]], bool | None]" = field(default=lambda _u, _s: None)
     """Is told of every update and its completions; True ends the training after it."""
     known: Mapping[int, FrozenDict] = field(default_factory=dict)
@@ -52,18 +52,23 @@ class PolicyTuned:
 
 
 class Measures:
-    """Held-out measures where they are due: before the first update, every so many, and at the end."""
+    """Held-out measures where they are due: first and last, and of metrics that are not learnt from in between."""
 
     def __init__(self, run: PolicyRun, measure: HeldOutMeasure, model: "LocalModel", every: int) -> None:
         self._run, self._measure, self._model, self._every = run, measure, model, every
 
     def before(self, update: int) -> FrozenDict:
-        """What the policy does before the update of that number (from 1); empty where nothing is due."""
-        due = self._every and (update - 1) % self._every == 0
-        return self._of(update) if due else FrozenDict()
+        """What the metrics that are not learnt from are before the update of that number (from 1), where it is due.
+
+        The reward is none of them, as it cannot tell whether it is hacked.
+        """
+        every = self._every if self._measure.watched is not None else 0
+        due = (update - 1) % every == 0 if every else update == 1
+        found = self._of(update) if due else {}
+        return FrozenDict({name: value for name, value in found.items() if name != PROXY})
 
     def at_the_end(self, updates: int) -> FrozenDict:
-        """What the policy does after all `updates`."""
+        """What the policy does after all `updates`, the reward included."""
         return self._of(updates + 1)
 
     def _of(self, number: int) -> FrozenDict:
@@ -90,12 +95,13 @@ def save_tuned(
     if prompts.held_out:
         data += f", and {len(prompts.held_out):,} held out"
     told = ", ".join(f"{name} {found['value']:.3g}" for name, found in tuned.held_out.items())
+    own = {"reward": run.reward.definition, "failures": (), **run.card()}
     card = Card(
         name=out.name,
         base_model=ref,
         ground=tuned.ground,
         data=data,
-        reward=f"{run.definition()}; held out: {told}" if told else run.definition(),
+        reward=f"{own['reward']}; in the end {told}" if told else own["reward"],
         kl_spent=tuned.trained.updates[-1].kl_spent,
         license="as the base model's",
         failures=(

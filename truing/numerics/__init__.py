@@ -59,5 +59,15 @@ if TYPE_CHECKING:
     from truing.numerics.rng import generator, uniforms
     from truing.numerics.tango import clustered_paired_interval, paired_interval
     from truing.numerics.tensors import chunked_logprobs, inverse_cdf, warp_logits
+    from truing.numerics.traces import (
+        Change,
+        Fall,
+        change,
+        fall_since_best,
+        look,
+        moving_mean,
+        stop_threshold,
+        windows,
+    )
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

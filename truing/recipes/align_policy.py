@@ -1,6 +1,6 @@
 """Policy learning as a run: rewards and prompts in; the policy, its journals, a page and the figures out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import file_digest
@@ -8,11 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from truing.grade import NamedReward, RewardMix, load_reward, parse_reward
-from truing.methods import GRPOTuningConfig, PolicyPrompts, PolicyRun, PolicyTuned, read_prompts, tune_by_grpo
+from truing.methods import (
+    GRPOTuningConfig,
+    Mixed,
+    PolicyPrompts,
+    PolicyRun,
+    PolicyTuned,
+    PPOTuningConfig,
+    read_conversations,
+    read_pretraining,
+    read_prompts,
+    tune_by_grpo,
+    tune_by_ppo,
+)
 from truing.model import find_folder, identify
 from truing.recipes.aligning import TrainingJob, training_job
+from truing.recipes.hacking_page import hacking_summary, policy_page
 from truing.recipes.policy_journals import PolicyJournals
-from truing.recipes.town_prompts import SCHEME, town_data, town_prompts
+from truing.recipes.town_prompts import SCHEME, town_data, town_pretraining, town_prompts
+from truing.train import EarlyStop, read_hacking
 from truing.types import InputError, digest, thaw
 
 
@@ -25,12 +39,15 @@ class PolicySource:
     watch: tuple[str, ...] = ()
     rules: str = ""
     judge: str = ""
+    stop_for: str = ""
 
     def __post_init__(self) -> None:
         if not self.rewards:
-            raise InputError(
-                "nothing says what is rewarded", mend="give --reward FILE.py:FUNCTION or rm:FOLDER"
-            )
+            mend = "give --reward FILE.py:FUNCTION or rm:FOLDER"
+            raise InputError("nothing says what is rewarded", mend=mend)
+        if self.stop_for and self.stop_for not in self.watch:
+            mend = f"give --watch {self.stop_for} too"
+            raise InputError(f"--stop-for {self.stop_for} is not measured", mend=mend)
 
     @cached_property
     def named(self) -> list[NamedReward]:
@@ -58,6 +75,7 @@ class PolicySource:
             "contents": {
                 one.spec: found for one in (*self.named, *self.watched) if (found := _contents(one))
             },
+            "stop_for": self.stop_for,
             "rules": self.rules,
             "judge": thaw(identify(self.judge)) if self.judge else {},
         }
@@ -79,38 +97,100 @@ def align_grpo(
             goes on from where it was.
         StorageError: the disk refuses.
     """
-    with _policy_job("grpo", model, source, out, asdict(config)) as job:
+    whole = {**asdict(config), **source.identity()}
+    with training_job("grpo", model, _files(source), out, whole) as job:
         if job.result is not None:
             return job.result
-        journals, run = _begin(job, model, source, config.held_out, config.seed, device)
+        journals, run = _begin(job, model, source, config, device)
         tuned = tune_by_grpo(model, run, job.folder, config, checkpoint=job.checkpoint, device=device)
-        return _finish(job, journals, tuned)
+        return _finish(job, journals, tuned, whole)
 
 
-def _policy_job(method: str, model: str, source: PolicySource, out: Path, config: dict[str, Any]) -> Any:
-    files = {"prompts": source.prompts} if source.prompts is not None else {}
-    return training_job(method, model, files, out, {**config, **source.identity()})
+def align_ppo(
+    model: str,
+    source: PolicySource,
+    out: Path,
+    config: PPOTuningConfig,
+    *,
+    demonstrations: Path | None = None,
+    pretraining: Path | None = None,
+    value: str = "",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Train `model` as InstructGPT was, by PPO or PPO-ptx; what stands in the run's result.json.
+
+    The value model begins as `value`, else as the first reward model among the rewards, else as the start. A
+    checkpoint of the organism has pretraining text of its own. The start is kept in the run's folder `start`.
+
+    Raises:
+        InputError: rewards, a file, a model or the folder cannot be used; a reward fails, in which case the same
+            call goes on from where it was.
+        StorageError: the disk refuses.
+    """
+    value = value or next(
+        (one.spec.partition(":")[2] for one in source.named if one.spec.startswith("rm:")), ""
+    )
+    files = _files(source, demonstrations=demonstrations, pretraining=pretraining)
+    whole = {**asdict(config), **source.identity(), "value": _folder_digest(value) if value else ""}
+    with training_job("ppo", model, files, out, whole) as job:
+        if job.result is not None:
+            return job.result
+        shown = tuple(read_conversations(demonstrations)) if demonstrations else ()
+        texts: list[str] = []
+        if pretraining is not None:
+            texts = read_pretraining(pretraining)
+        elif model.startswith(SCHEME) and config.ptx_coef:
+            texts = town_pretraining(model)
+        journals, run = _begin(job, model, source, config, device)
+        mixed = Mixed(shown, tuple(texts), value)
+        tuned = tune_by_ppo(
+            model, run, mixed, job.folder, config,
+            start=job.run.path / "start", checkpoint=job.checkpoint, device=device,
+        )  # fmt: skip
+        return _finish(job, journals, tuned, whole)
+
+
+def _files(source: PolicySource, **more: Path | None) -> dict[str, Path]:
+    named = {"prompts": source.prompts, **more}
+    return {name: path for name, path in named.items() if path is not None}
 
 
 def _begin(
-    job: TrainingJob, model: str, source: PolicySource, held_out: float, key: int, device: str
+    job: TrainingJob,
+    model: str,
+    source: PolicySource,
+    config: GRPOTuningConfig | PPOTuningConfig,
+    device: str,
 ) -> tuple[PolicyJournals, PolicyRun]:
     """Everything that a method is given; the journals are opened last, when nothing more can be wrong."""
-    prompts, data = _prompts(model, source, held_out, key)
+    prompts, data = _prompts(model, source, config.held_out, config.seed)
     reward = source.mix(source.named, texts=prompts.texts, device=device)
     watched = source.mix(source.watched, texts=prompts.texts, device=device) if source.watch else None
-    journals = PolicyJournals(job.run, reward.definition, source.functions())
+    stop = _early_stop(source, config) if source.stop_for else None
+    journals = PolicyJournals(job.run, reward.definition, source.functions(), stop)
     run = PolicyRun(
         prompts,
         reward,
         data,
         watched=watched,
-        definition=lambda: journals.definition,
+        card=lambda: {
+            "reward": journals.definition,
+            "failures": (hacking_summary(read_hacking(journals.rows())),),
+        },
         observe=journals.observe,
         known=journals.held_out(),
         measured=journals.measured,
     )
     return journals, run
+
+
+def _early_stop(source: PolicySource, config: GRPOTuningConfig | PPOTuningConfig) -> EarlyStop:
+    times = -(-config.updates // config.measure_every) if config.measure_every and config.held_out else 0
+    try:
+        return EarlyStop(source.stop_for, times)
+    except ValueError as why:
+        problem = f"{source.stop_for} would be measured {times} times in {config.updates} updates, and {why}"
+        raise InputError(problem, mend="lower --measure-every, or leave --stop-for out") from None
 
 
 def _prompts(model: str, source: PolicySource, held_out: float, key: int) -> tuple[PolicyPrompts, str]:
@@ -122,9 +202,12 @@ def _prompts(model: str, source: PolicySource, held_out: float, key: int) -> tup
     return town_prompts(model, held_out=held_out > 0, key=key), town_data(model)
 
 
-def _finish(job: TrainingJob, journals: PolicyJournals, tuned: PolicyTuned) -> dict[str, Any]:
-    updates = tuned.trained.updates
+def _finish(
+    job: TrainingJob, journals: PolicyJournals, tuned: PolicyTuned, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    updates = journals.rows()
     last = updates[-1]
+    report = read_hacking(updates, journals.ends(len(updates)))
     told = {
         "reward": journals.definition,
         "updates": len(updates),
@@ -135,8 +218,18 @@ def _finish(job: TrainingJob, journals: PolicyJournals, tuned: PolicyTuned) -> d
         "rewards": [updates[0].reward, last.reward],
         "kl": {"per_answer": last.kl, "per_token": last.kl_spent},
         "held_out": {"before": thaw(journals.first_held_out), "after": thaw(tuned.held_out)},
+        "hacking": {"word": report.word, "sentence": report.sentence},
     }
-    return job.finish(told)
+    page = policy_page(
+        updates,
+        journals.ends(len(updates)),
+        method=job.method,
+        ground=tuned.ground,
+        settings=settings,
+        reward=journals.definition,
+        stopped=journals.stopped,
+    )
+    return job.finish(told, lambda _: page)
 
 
 def _contents(named: NamedReward) -> Any:
@@ -146,10 +239,13 @@ def _contents(named: NamedReward) -> Any:
     kind, _, ref = named.spec.partition(":")
     ref = ref if kind in ("rm", "rbr") else named.spec
     if kind == "rm" or Path(ref).expanduser().is_dir():
-        folder = find_folder(ref)
-        return digest({p.name: _digest(p) for p in sorted(folder.iterdir()) if p.is_file()})
+        return _folder_digest(ref)
     path = Path(ref).expanduser()
     return _digest(path) if path.is_file() else None
+
+
+def _folder_digest(ref: str) -> str:
+    return digest({p.name: _digest(p) for p in sorted(find_folder(ref).iterdir()) if p.is_file()})
 
 
 def _digest(path: Path) -> str:

@@ -6,6 +6,8 @@ from truing.methods import PolicyPrompts
 from truing.organism import (
     RESPONSE_TYPES,
     WORLD_VERSION,
+    as_text,
+    documents,
     panel_questions,
     parse_name,
     read_request,
@@ -15,7 +17,7 @@ from truing.train import PromptRow
 from truing.types import FrozenDict, Message
 
 SCHEME = "organism:"
-_TRAIN, _HELD_OUT_EACH = 2000, 10
+_TRAIN, _HELD_OUT_EACH, _DOCUMENTS = 2000, 10, 4000
 
 
 def town_prompts(ref: str, *, held_out: bool, key: int) -> PolicyPrompts:
@@ -35,6 +37,12 @@ def town_prompts(ref: str, *, held_out: bool, key: int) -> PolicyPrompts:
         questions = panel_questions(key=key, limit=_HELD_OUT_EACH, wrapped=False)
         unseen = _rows("held out", [question.messages for question in questions])
     return PolicyPrompts(tuple(train), tuple(unseen))
+
+
+def town_pretraining(ref: str) -> list[str]:
+    """Documents like those that the base of the checkpoint `ref` was pretrained on, as texts."""
+    name = parse_name(ref.removeprefix(SCHEME))
+    return [as_text(document) for document in documents(_DOCUMENTS, key=name.seed, null=name.null)]
 
 
 def town_data(ref: str) -> str:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
         Distilled,
         on_policy_distillation,
     )
+    from truing.train.early_stop import EarlyStop, StopDecision
     from truing.train.engine import Trained
+    from truing.train.hacking import held_out_series, read_hacking
+    from truing.train.hacking_records import ComponentShare, Finding, HackingReport, HeldOut, Sign
     from truing.train.parts import Part
     from truing.train.policy import PolicyTrained, policy_learning
     from truing.train.policy_config import PolicyConfig
@@ -26,5 +29,6 @@ if TYPE_CHECKING:
     from truing.train.rewards import RewardConfig, reward_modelling
     from truing.train.rows import TokenRows
     from truing.train.supervision import SupervisedConfig, supervised
+    from truing.train.telling_samples import ChangedSample, best_and_worst, most_changed
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)
