@@ -22,6 +22,7 @@ import transformers
 
 from bench.pairs import Stopwatch
 from bench.training_part import (
+    BATCH,
     RATE,
     Sides,
     compare,
@@ -44,8 +45,8 @@ PEERS: tuple[tuple[str, float, dict[str, bool]], ...] = (
     ("as it comes", 3.0, {}),
 )
 """Of each, so many times as fast is promised."""
-PROMPTS, GROUP, LONGEST, BETA = 2, 8, 64, 0.05
-CURVE, UPDATES = 4, 3
+PROMPTS, GROUP, LONGEST, BETA = 8, 8, 64, 0.05
+CURVE, UPDATES = 2, 1
 _TURN = " w2"
 _SAID: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
 
@@ -132,9 +133,8 @@ def trl(
     """TRL's; with `told` it learns from what ours wrote."""
     from trl import GRPOConfig, GRPOTrainer
 
-    count = PROMPTS * GROUP
-    options = settings(count, 1, checkpointing=checkpointing) | {
-        "num_generations": GROUP, "max_completion_length": LONGEST, "beta": beta, "max_steps": updates,
+    options = settings(BATCH, 1, checkpointing=checkpointing) | {
+        "gradient_accumulation_steps": PROMPTS * GROUP // BATCH, "num_generations": GROUP, "max_completion_length": LONGEST, "beta": beta, "max_steps": updates,
         "temperature": 1.0, "top_k": 0,
     }  # fmt: skip
     del options["max_length"]

@@ -10,11 +10,13 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.recipes.align_policy import PolicySource, align_grpo, align_ppo
+    from truing.recipes.align_then_audit import Audited, align_and_audit
     from truing.recipes.aligning import align_dpo, align_linear, align_rm, align_sft
     from truing.recipes.conversion import ORGANISM_TUNING, convert
     from truing.recipes.demo import Demo, run_demo
     from truing.recipes.distilling import align_distill
     from truing.recipes.hacking_page import hacking_summary, policy_page
+    from truing.recipes.memory_plan import DryMethod, dry_run, dry_table
     from truing.recipes.realignment import realign
     from truing.recipes.rule_reward_rows import read_gold, read_recipes, read_rule_rows
     from truing.recipes.rule_rewards import RuleRewardJob, align_rbr

@@ -145,7 +145,7 @@ def align_ppo(
         mixed = Mixed(shown, tuple(texts), value)
         tuned = tune_by_ppo(
             model, run, mixed, job.folder, config,
-            start=job.run.path / "start", checkpoint=job.checkpoint, device=device,
+            start=job.run.origin / "start", checkpoint=job.checkpoint, device=device,
         )  # fmt: skip
         return _finish(job, journals, tuned, whole)
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
-    from truing.run.card import Card, SafetyRow, model_card
+    from truing.run.card import Card, SafetyRow, model_card, with_safety
     from truing.run.disk import replace_file
     from truing.run.folder import Run
     from truing.run.journal import Journal
     from truing.run.ledger import Ledger, RunRow
     from truing.run.meter import progress
+    from truing.run.ranks import local_rank, rank, world_size
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Distilled,
         on_policy_distillation,
     )
+    from truing.train.distributed import meet, sharding, spread
     from truing.train.early_stop import EarlyStop, StopDecision
     from truing.train.engine import Trained
     from truing.train.hacking import held_out_series, read_hacking
