@@ -6,6 +6,7 @@ import pytest
 import torch
 from methods.crashing import CrashError, crash_in_step
 from model.tiny import checkpoint
+from train.pairs import in_a_pair
 from train.test_train_supervised import same, weights
 
 from truing.model import LocalModel, load_local
@@ -149,6 +150,28 @@ def test_a_training_that_crashed_goes_on_to_the_same_weights_and_rows_bit_for_bi
     assert [w for _, w in after] == [w for _, w in seen[3:]]
     with pytest.raises(InputError, match="another teacher"):
         distil(opened(), opened(seed=2), numbers, path)
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    """To the rounding of a sum of two: the divergence of every update, what was written, and the weights."""
+    numbers = config(1e-4, passes=2)
+
+    def learn(name: str) -> None:
+        student = opened()
+        trained, seen = distil(student, opened(seed=1), numbers)
+        texts = [[one.text for one in written] for _, written in seen]
+        rows = [(row.divergence, row.tokens, row.grad_norm) for row in trained.updates]
+        torch.save((rows, texts, weights(student.net)), tmp_path / name)
+
+    learn("one")
+    in_a_pair(lambda rank: learn(f"rank {rank}"), sharded=False)
+    rows, texts, made = torch.load(tmp_path / "one")
+    for rank in (0, 1):
+        others, theirs, found = torch.load(tmp_path / f"rank {rank}")
+        assert theirs == texts
+        torch.testing.assert_close(torch.tensor(others), torch.tensor(rows), rtol=1e-4, atol=1e-7)
+        for one, other in zip(made, found, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=2e-4)
 
 
 def test_a_student_cannot_teach_itself_in_place() -> None:

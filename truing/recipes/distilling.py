@@ -22,9 +22,9 @@ from truing.methods import (
 )
 from truing.model import identify, load
 from truing.recipes.aligning import TrainingJob, training_job
-from truing.run import Journal, Run, progress
+from truing.run import Journal, Run, progress, world_size
 from truing.train import DistillationUpdate, PromptRow
-from truing.types import Completion, Request, Sampler, SamplingParams, Stop, thaw
+from truing.types import Completion, InputError, Request, Sampler, SamplingParams, Stop, thaw
 
 
 def align_distill(
@@ -36,6 +36,10 @@ def align_distill(
         InputError: a model, the prompts or the folder cannot be used.
         StorageError: the disk refuses.
     """
+    if config.samples_of == "teacher" and world_size() > 1:
+        raise InputError(
+            "a teacher is asked for its answers by one process", mend="launch it without accelerate"
+        )
     whole = {**asdict(config), "teacher": thaw(identify(teacher))}
     with training_job("distill", model, {"prompts": prompts}, out, whole) as job:
         if job.result is not None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from truing.model import LocalModel, PackedForward, unwrapped
 from truing.numerics import chunked_divergence
 from truing.run import progress
+from truing.train.distributed import Fleet, sharding
 from truing.train.engine import backward_part
 from truing.train.loss import LOGIT_ROWS
 from truing.train.optimizer import OptimizerConfig, adamw, check_above_zero, descend, schedule
@@ -174,16 +175,17 @@ class _Learner:
         """Add the gradient of the mean divergence over all completion tokens to the parameters; return it."""
         ours = Reader(self.net, flat.rows, flat.borders, flat.shared, self._forward)
         teacher = Reader(self._teacher, flat.rows, flat.borders, flat.shared, self._theirs)
-        share, device = 1 / float(flat.counts.sum()), self.net.device
+        fleet, device = Fleet.of(self.net), self.net.device
+        share = fleet.scale / float(flat.counts.sum())
         total = torch.zeros((), device=device)
         with self._forward.attending(), self._theirs.attending():
-            for units in ours.batches(np.arange(len(flat.borders) - 1)):
+            for units, counts in fleet.batches(ours, np.arange(len(flat.borders) - 1)):
                 with torch.no_grad():
                     theirs = teacher.read(units)
                 part = ours.read(units)
                 with autocast(device):
-                    total += backward_part(partial(self._loss, theirs), part, share, None)
-        return float(total)
+                    total += backward_part(partial(self._loss, theirs), part, share if counts else 0.0, None)
+        return float(fleet.gathered(self.net, total))
 
     def _loss(self, theirs: Part, part: Part, share: float) -> Tensor:
         student, teacher = self._trunks
@@ -236,6 +238,11 @@ def _row(number: int, divergence: float, norm: float, rollout: Rollout, flat: Fl
 
 
 def _check(model: LocalModel, teacher: LocalModel) -> None:
+    if sharding():
+        problem = (
+            "on-policy distillation samples from the model that it trains, whose layers FSDP would take apart"
+        )
+        raise InputError(problem, mend="launch it without FSDP: each process has the whole model")
     ours = {id(p) for p in model.net.parameters()}
     if any(id(p) in ours for p in teacher.net.parameters()):
         raise InputError("the teacher is the student itself, and would be trained", mend="load it twice")
