@@ -144,3 +144,25 @@ def test_a_model_is_asked_for_where_one_is_needed_and_refused_where_none_is(
     assert main(words) == 3 and "give --model, or --features linear" in capsys.readouterr().err
     assert main([*words, "--features", "linear", "--model", model]) == 3
     assert "leave --model out" in capsys.readouterr().err
+
+
+def test_distill_prints_how_far_the_student_is_from_its_teacher(
+    tmp_path: Path, model: str, capsys: Capture
+) -> None:
+    rows = [
+        {"prompt": f"{7 * i * i}: who has the {['gull', 'kite', 'pear', 'lamp'][i % 4]}?"} for i in range(8)
+    ]
+    data = write(tmp_path / "prompts.jsonl", rows)
+    words = ["align", "distill", "--model", model, "--prompts", str(data), "--out", str(tmp_path / "run")]
+    short = ["--max-new-tokens", "4", "--samples-per-prompt", "1", "--held-out", "0.4", "--json"]
+    assert main([*words, "--teacher", str(checkpoint("llama", 1)), *short]) == 0
+    said = capsys.readouterr().out
+    assert "KL(student || teacher) on " in said and f"truing audit {tmp_path / 'run' / 'model'}" in said
+    result = json.loads(said.splitlines()[-1])
+    assert result["method"] == "distill" and result == json.loads(
+        (tmp_path / "run" / "result.json").read_text()
+    )
+    other = str(checkpoint("llama", 0, "llama3"))
+    assert main([*words[:-1], str(tmp_path / "other"), "--teacher", other, *short]) == 3
+    said = capsys.readouterr().err
+    assert said.count("truing: ") == 1 and "has another tokenizer" in said

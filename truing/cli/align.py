@@ -1,4 +1,4 @@
-"""Align a model by a method (sft, dpo, grpo, ppo), or make the reward for one (rm, rbr-fit).
+"""Align a model by a method (sft, dpo, grpo, ppo, distill), or make the reward for one (rm, rbr-fit).
 
 Each leaves a run's folder: what was made, with its card, the figures in result.json, and a page where there is
 something to judge. The same command again goes on after an interruption, or shows what was found.
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from truing.cli.align_distill import Distill
 from truing.cli.align_policy import GRPO, PPO
 from truing.cli.align_rbr import RBRFit
 from truing.cli.app import Exit
@@ -167,6 +168,7 @@ class Command:
         | Annotated[DPO, tyro.conf.subcommand("dpo")]
         | Annotated[GRPO, tyro.conf.subcommand("grpo")]
         | Annotated[PPO, tyro.conf.subcommand("ppo")]
+        | Annotated[Distill, tyro.conf.subcommand("distill")]
         | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")],
         tyro.conf.OmitSubcommandPrefixes,
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.methods.distill import Distance, DistillConfig, DistilledOnPolicy, distill_on_policy
     from truing.methods.dpo import DPOFigures, DPOTuned, DPOTuningConfig, Shift, tune_by_dpo
     from truing.methods.grpo import GRPO_PRESETS, GRPOTuningConfig, tune_by_grpo
     from truing.methods.instructgpt import PPO_PRESETS, Mixed, PPOTuningConfig, tune_by_ppo
@@ -49,5 +50,6 @@ if TYPE_CHECKING:
     from truing.methods.rule_based_rewards import RBRConfig, RuleFit, TypeFit, fit_rule_weights
     from truing.methods.sft import SFT_PRESETS, SFTConfig, Tuned, Validation, finetune, read_conversations
     from truing.methods.size_presets import SIZE_PRESETS
+    from truing.methods.teacher_answers import DistilledAnswers, TeacherAnswers, distill_answers
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -24,7 +24,7 @@ def kl_exact(logp: Tensor, logq: Tensor) -> Tensor:
     Computed as the mean under p of `k3`, which for distributions is the same as the mean of
     log p - log q, but a sum of terms that are never negative: the rounding of the normalisers does not
     enter. Where q gives no probability to a token that p can draw, it is +inf; where p gives none, a
-    token adds nothing whatever q says. The gradient is that of the divergence.
+    token adds nothing whatever q says. For measuring, not for training: gradients may be NaN.
 
     Args:
         logp: log-probabilities [N, V] in nats, float32 or float64; -inf is a probability of zero.
@@ -47,9 +47,8 @@ def kl_of(logp: Tensor, logq: Tensor) -> Tensor:
     p, q = logp.exp(), logq.exp()
     never = logp == -torch.inf
     gap = (logq - logp).masked_fill(never, 2.0)  # there p is 0, and any gap above 1 leaves q
-    # For a large gap exp(gap) may overflow, and p exp(gap) is q. The branch that is not taken is held
-    # finite, as a gradient of zero through an infinite slope is NaN.
-    terms = torch.where(gap > 1, q - p - p * gap, p * (torch.expm1(gap.clamp(max=1)) - gap)).clamp(min=0)
+    # For a large gap exp(gap) may overflow, and p exp(gap) is q.
+    terms = torch.where(gap > 1, q - p - p * gap, p * (torch.expm1(gap) - gap)).clamp(min=0)
     terms = terms.masked_fill((logq == -torch.inf) & ~never, torch.inf)
     return terms.sum(-1)
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from truing.numerics.divergence import k1, k2, k3, kl_of
+from truing.numerics.distillation import generalised_jsd
+from truing.numerics.divergence import k1, k2, k3
 
 KLKind = Literal["k1", "k2", "k3"]
 
@@ -61,7 +62,7 @@ def exact_kl(logits: Tensor, ref_logits: Tensor) -> Tensor:
         logits: those of the policy at the temperature that is drawn at [M, V].
         ref_logits: the same of the reference [M, V].
     """
-    return kl_of(logits.float().log_softmax(-1), ref_logits.float().log_softmax(-1))
+    return generalised_jsd(logits, ref_logits, 1.0)
 
 
 def kl_rewards(logp: Tensor, ref: Tensor, scores: Tensor, counts: Tensor, beta: float) -> Tensor:

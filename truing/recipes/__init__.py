@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from truing.recipes.aligning import align_dpo, align_linear, align_rm, align_sft
     from truing.recipes.conversion import ORGANISM_TUNING, convert
     from truing.recipes.demo import Demo, run_demo
+    from truing.recipes.distilling import align_distill
     from truing.recipes.hacking_page import hacking_summary, policy_page
     from truing.recipes.memory_plan import DryMethod, dry_run, dry_table
     from truing.recipes.realignment import realign

@@ -11,6 +11,12 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.train.compared import ComparedRows
+    from truing.train.distillation import (
+        DistillationConfig,
+        DistillationUpdate,
+        Distilled,
+        on_policy_distillation,
+    )
     from truing.train.distributed import meet, sharding, spread
     from truing.train.early_stop import EarlyStop, StopDecision
     from truing.train.engine import Trained

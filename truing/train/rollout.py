@@ -5,6 +5,7 @@ Token ids go from the sampler to the training as they are; nothing is decoded an
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,10 +15,33 @@ from torch import Tensor
 from truing.model import LocalModel, RolloutEngine
 from truing.numerics import generator
 from truing.train.distributed import Fleet
-from truing.train.policy_config import PolicyConfig
 from truing.train.policy_records import PromptRow
 from truing.train.rows import TokenRows
 from truing.types import Completion, InputError, Request, SamplingParams, Stop
+
+
+class Asking(Protocol):
+    """How the prompts of an update are asked, such as `PolicyConfig`."""
+
+    @property
+    def prompts_per_update(self) -> int:
+        """Prompts that are asked in an update."""
+
+    @property
+    def samples_per_prompt(self) -> int:
+        """Completions of each."""
+
+    @property
+    def max_new_tokens(self) -> int:
+        """The longest completion."""
+
+    @property
+    def temperature(self) -> float:
+        """At which they are drawn."""
+
+    @property
+    def key(self) -> int:
+        """Decides what is drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +108,7 @@ def drawn(key: int, name: str, first: int, count: int, total: int) -> NDArray[np
     return np.array([orders[i // total][i % total] for i in at.tolist()], np.int64)
 
 
-def check_prompts(model: LocalModel, prompts: Sequence[PromptRow], config: PolicyConfig) -> list[Tensor]:
+def check_prompts(model: LocalModel, prompts: Sequence[PromptRow], config: Asking) -> list[Tensor]:
     """The shortest and the longest prompt, each with the room for a completion filled by itself [T].
 
     Raises:
@@ -116,7 +140,7 @@ def roll_out(
     model: LocalModel,
     engine: RolloutEngine | None,
     prompts: Sequence[PromptRow],
-    config: PolicyConfig,
+    config: Asking,
     update: int,
 ) -> Rollout:
     """Let the policy answer the prompts of an update (from 0): a function of its weights, the key and the number.
@@ -168,7 +192,7 @@ def _written(
     return [one for each in fleet.everyones(mine) for one in each]
 
 
-def _check_tokens(one: Completion, ends: frozenset[int], config: PolicyConfig) -> None:
+def _check_tokens(one: Completion, ends: frozenset[int], config: Asking) -> None:
     if one.stop is Stop.error:
         return
     if not one.prompt_ids or not one.token_ids:
