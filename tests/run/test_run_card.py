@@ -3,7 +3,7 @@ import re
 import pytest
 import yaml
 
-from truing.run import Card, SafetyRow, model_card
+from truing.run import Card, SafetyRow, model_card, with_safety
 
 SECTIONS = [
     "What it is",
@@ -12,6 +12,7 @@ SECTIONS = [
     "Safety evaluation",
     "Reward definition",
     "KL spent",
+    "Reward hacking",
     "Known failure modes",
     "What it was not tested for",
     "How to reproduce",
@@ -49,10 +50,23 @@ def test_what_is_known_stands_in_its_section() -> None:
     text = model_card(card)
     assert section(text, "Method") == "RBR\n\nPublished in: Mu et al. 2024"
     assert section(text, "KL spent") == "0 nats per token, KL(model || base)"
+    both = model_card(Card("m", "b", kl_spent=0.25, kl_per_completion=12.0, hacking="Cannot tell."))
+    assert section(both, "KL spent") == "0.25 nats per token, 12 nats per completion, KL(model || base)"
+    assert section(both, "Reward hacking") == "Cannot tell."
     assert section(text, "Known failure modes") == "- long prompts\n- poetry"
     assert section(text, "How to reproduce") == "truing align rbr org/base"
     assert "| safety | 61 % | 93 % | pass |" in section(text, "Safety evaluation")
     assert r"| privacy | not measured | 7 \| 8 % | not measured |" in section(text, "Safety evaluation")
+
+
+def test_a_later_evaluation_takes_its_place_and_leaves_the_rest() -> None:
+    card, rows = (
+        Card("m", "b", method="DPO", failures=("poetry",)),
+        (SafetyRow("safety", "61 %", "93 %", "pass"),),
+    )
+    once = with_safety(model_card(card), rows)
+    assert once == model_card(Card("m", "b", method="DPO", failures=("poetry",), safety=rows))
+    assert with_safety(once, ()) == model_card(card) and with_safety("# mine\n", rows) == "# mine\n"
 
 
 def test_the_hub_reads_the_front_matter() -> None:

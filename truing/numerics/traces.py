@@ -2,8 +2,9 @@
 
 The noise of one measurement is read from the differences of neighbours (von Neumann et al. 1941), which
 a slow trend hardly touches, and is widened where neighbours go together around a cubic trend: by
-(1 + r) / (1 - r)^2 in variance for an autocorrelation r above 0. Where the measurements come with standard
-errors of their own, the noise is at least these, and of fewer than twelve measurements it is these alone.
+(1 + r) / (1 - r)^2 in variance for an autocorrelation r above 0. Fewer than twelve measurements that come with
+standard errors of their own are judged by these instead. More are not: measured on the same items each time, they
+differ by less than their errors say.
 """
 
 from dataclasses import dataclass
@@ -177,14 +178,13 @@ def _finite(values: ArrayLike) -> Floats:
 def _noise(x: Floats, errors: ArrayLike | None) -> tuple[float, float] | None:
     """The standard deviation of a measurement around its trend, and its degrees of freedom."""
     n = len(x)
-    own = None if errors is None else float(np.sqrt(np.mean(np.square(errors))))
-    if own is not None and 2 <= n < _SHORT:
-        return own, inf
+    if errors is not None and 2 <= n < _SHORT:
+        return float(np.sqrt(np.mean(np.square(errors)))), inf
     if n < _FEWEST:
         return None
     sigma = float(_spread(x))
     # Of the mean squared difference of n normal numbers (von Neumann et al. 1941, equation 1.5).
-    return max(sigma, own or 0.0), 2 * (n - 1) ** 2 / (3 * n - 4)
+    return sigma, 2 * (n - 1) ** 2 / (3 * n - 4)
 
 
 def _spread(x: Floats) -> Floats:

@@ -10,6 +10,7 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.recipes.align_policy import PolicySource, align_grpo, align_ppo
+    from truing.recipes.align_then_audit import Audited, align_and_audit
     from truing.recipes.aligning import align_dpo, align_linear, align_rm, align_sft
     from truing.recipes.conversion import ORGANISM_TUNING, convert
     from truing.recipes.demo import Demo, run_demo

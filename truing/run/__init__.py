@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
-    from truing.run.card import Card, SafetyRow, model_card
+    from truing.run.card import Card, SafetyRow, model_card, with_safety
     from truing.run.disk import replace_file
     from truing.run.folder import Run
     from truing.run.journal import Journal

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MISSING = "not measured"
+_MISSING, _SAFETY = "not measured", "Safety evaluation"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Card:
     """What the reward was, and which specification and judge it was read from."""
     kl_spent: float | None = None
     """Mean divergence from the base model, KL(model || base), in nats per token."""
+    kl_per_completion: float | None = None
+    """The same in nats per completion, which is what Gao et al. 2023 draw rewards against."""
+    hacking: str = ""
+    """What a metric that the reward was not made of says about the gain."""
     failures: tuple[str, ...] = ()
     """Known failure modes."""
     untested: tuple[str, ...] = ()
@@ -67,20 +71,30 @@ def model_card(card: Card) -> str:
         },
         sort_keys=False,
     )
-    kl = "" if card.kl_spent is None else f"{card.kl_spent:.4g} nats per token, KL(model || base)"
+    spent = [(card.kl_spent, "token"), (card.kl_per_completion, "completion")]
+    told = [f"{nats:.4g} nats per {what}" for nats, what in spent if nats is not None]
+    kl = ", ".join([*told, "KL(model || base)"]) if told else ""
     sections = {
         "What it is": "\n\n".join(filter(None, (card.summary, card.ground))),
         "Method": f"{card.method or _MISSING}\n\nPublished in: {card.paper or _MISSING}",
         "Data": card.data,
-        "Safety evaluation": _table(card.safety),
+        _SAFETY: _table(card.safety),
         "Reward definition": card.reward,
         "KL spent": kl,
+        "Reward hacking": card.hacking,
         "Known failure modes": _bullets(card.failures),
         "What it was not tested for": _bullets(card.untested),
         "How to reproduce": "\n".join(f"    {command}" for command in card.reproduce),
     }
     body = "\n\n".join(f"## {title}\n\n{text or _MISSING}" for title, text in sections.items())
     return f"---\n{front}---\n\n# {card.name}\n\n{body}\n"
+
+
+def with_safety(card: str, rows: Sequence[SafetyRow]) -> str:
+    """A card of `model_card` with another safety evaluation; one without such a section is left as it is."""
+    head, found, rest = card.partition(f"\n## {_SAFETY}\n\n")
+    _, more, below = rest.partition("\n\n## ")
+    return f"{head}{found}{_table(rows) or _MISSING}{more}{below}" if found else card
 
 
 def _bullets(lines: Sequence[str]) -> str:
