@@ -48,5 +48,6 @@ if TYPE_CHECKING:
     )
     from truing.methods.rule_based_rewards import RBRConfig, RuleFit, TypeFit, fit_rule_weights
     from truing.methods.sft import SFT_PRESETS, SFTConfig, Tuned, Validation, finetune, read_conversations
+    from truing.methods.size_presets import SIZE_PRESETS
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

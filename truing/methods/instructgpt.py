@@ -92,6 +92,8 @@ class PPOTuningConfig:
     """The share of the prompts of a file that is not learnt on, to measure on; 0 measures nothing."""
     measure_every: int = 25
     """Updates between two measures of --watch on the held-out prompts; 0 measures before and after alone."""
+    recompute: bool = False
+    """Makes activations again in the backward pass: a third more work, far less memory."""
     seed: int = 0
     """Decides everything that is drawn."""
 
@@ -210,6 +212,7 @@ def tune_by_ppo(
         warmup=config.warmup,
         ptx_coef=config.ptx_coef,
         ptx_ratio=config.ptx_ratio,
+        recompute=config.recompute,
         key=config.seed,
     )
     ptx = text_rows(mixed.pretraining, model.chat, context=model.trunk.context) if config.ptx_coef else []
