@@ -219,7 +219,7 @@ def tune_by_ppo(
     ptx = text_rows(mixed.pretraining, model.chat, context=model.trunk.context) if config.ptx_coef else []
     params = SamplingParams(temperature=config.temperature, max_tokens=config.max_new_tokens)
     measure = HeldOutMeasure(prompts.held_out, run.reward, run.watched, params, key=config.seed)
-    measures = Measures(run, measure, model, config.measure_every)
+    measures = Measures(run, measure, model, updates=config.updates, every=config.measure_every)
     trained = policy_learning(
         model,
         prompts.train,

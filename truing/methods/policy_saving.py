@@ -51,20 +51,29 @@ class PolicyTuned:
     """What this can claim."""
 
 
+def measured_before(updates: int, every: int) -> list[int]:
+    """Before which of `updates` (from 1) metrics are measured: the first, every so many, and the last.
+
+    The page reads the rows of updates, so that without the last a late fall would not be seen there.
+    """
+    return sorted({1, updates, *(range(1, updates + 1, every) if every else ())})
+
+
 class Measures:
     """Held-out measures where they are due: first and last, and of metrics that are not learnt from in between."""
 
-    def __init__(self, run: PolicyRun, measure: HeldOutMeasure, model: "LocalModel", every: int) -> None:
-        self._run, self._measure, self._model, self._every = run, measure, model, every
+    def __init__(
+        self, run: PolicyRun, measure: HeldOutMeasure, model: "LocalModel", *, updates: int, every: int
+    ) -> None:
+        self._run, self._measure, self._model = run, measure, model
+        self._due = measured_before(updates, every) if measure.watched is not None else [1]
 
     def before(self, update: int) -> FrozenDict:
         """What the metrics that are not learnt from are before the update of that number (from 1), where it is due.
 
         The reward is none of them, as it cannot tell whether it is hacked.
         """
-        every = self._every if self._measure.watched is not None else 0
-        due = (update - 1) % every == 0 if every else update == 1
-        found = self._of(update) if due else {}
+        found = self._of(update) if update in self._due else {}
         return FrozenDict({name: value for name, value in found.items() if name != PROXY})
 
     def at_the_end(self, updates: int) -> FrozenDict:

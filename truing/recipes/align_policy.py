@@ -15,6 +15,7 @@ from truing.methods import (
     PolicyRun,
     PolicyTuned,
     PPOTuningConfig,
+    measured_before,
     read_conversations,
     read_pretraining,
     read_prompts,
@@ -182,7 +183,7 @@ def _begin(
 
 
 def _early_stop(source: PolicySource, config: GRPOTuningConfig | PPOTuningConfig) -> EarlyStop:
-    times = -(-config.updates // config.measure_every) if config.measure_every and config.held_out else 0
+    times = len(measured_before(config.updates, config.measure_every)) if config.held_out else 0
     try:
         return EarlyStop(source.stop_for, times)
     except ValueError as why:
