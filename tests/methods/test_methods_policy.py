@@ -17,6 +17,7 @@ from truing.methods import (
     PolicyRun,
     PolicyTuned,
     PPOTuningConfig,
+    measured_before,
     read_conversations,
     read_prompts,
     tune_by_grpo,
@@ -79,6 +80,11 @@ def test_what_is_paid_for_is_learnt_and_the_end_is_measured(tmp_path: Path, run:
     measured = {row.update: row.held_out["watched"]["value"] for row in free.trained.updates if row.held_out}
     assert list(measured) == [1, 8, 15]
     assert ends["low"] > measured[1] and ends["n"] + ends["missing"] == len(run.prompts.held_out)
+
+
+def test_metrics_are_measured_first_last_and_every_so_many() -> None:
+    assert measured_before(20, 5) == [1, 6, 11, 16, 20] and measured_before(21, 5) == [1, 6, 11, 16, 21]
+    assert measured_before(20, 0) == [1, 20] and measured_before(1, 7) == [1]
 
 
 def test_measures_that_are_known_are_not_made_again(tmp_path: Path, run: PolicyRun) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from truing.methods.instructgpt import PPO_PRESETS, Mixed, PPOTuningConfig, tune_by_ppo
     from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward
     from truing.methods.policy_prompts import PolicyPrompts, read_prompts
-    from truing.methods.policy_saving import PolicyRun, PolicyTuned
+    from truing.methods.policy_saving import PolicyRun, PolicyTuned, measured_before
     from truing.methods.pretraining import read_pretraining
     from truing.methods.rbr_comparisons import (
         RankedAnswers,

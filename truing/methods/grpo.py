@@ -98,10 +98,9 @@ class GRPOTuningConfig:
 
 
 GRPO_PRESETS: Mapping[str, GRPOTuningConfig] = {
-    # Ours, found on the proving ground for about a million parameters; published by nobody.
-    "small": GRPOTuningConfig(
-        updates=100, learning_rate=1e-4, max_new_tokens=64, kl_coef=0.04, measure_every=10
-    ),
+    # Ours, from three trials on the proving ground: in 20 updates 1e-4 taught nothing, 4e-4 what was paid for, and 1e-3
+    # as much in half the time, with the answers in ruins.
+    "small": GRPOTuningConfig(updates=20, learning_rate=4e-4, max_new_tokens=64),
 }
 """Numbers by name."""
 
@@ -167,7 +166,7 @@ def tune_by_grpo(
         adapter = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="CAUSAL_LM")
     params = SamplingParams(temperature=config.temperature, max_tokens=config.max_new_tokens)
     measure = HeldOutMeasure(prompts.held_out, run.reward, run.watched, params, key=config.seed)
-    measures = Measures(run, measure, model, config.measure_every)
+    measures = Measures(run, measure, model, updates=config.updates, every=config.measure_every)
     trained = policy_learning(
         model,
         prompts.train,
