@@ -46,6 +46,7 @@ def distance_plot(updates: Sequence[Update], report: HackingReport) -> "Markup |
         return None
     smooth = moving_mean([kl for _, kl in spent])[0]
     place = {u.update: max(0.0, float(kl)) for u, kl in zip(known, smooth, strict=True)}
+    series: list[tuple[str, list[tuple[float, float]], list[float] | None]]
     series = [("reward", _pairs(known, "reward"), None)]
     for one in report.held_out:
         at, values, errors = held_out_series(known, one.metric)

@@ -74,16 +74,16 @@ def held_out_series(
             continue  # it was asked for, and applied to nothing
         try:
             parts: Mapping[str, Any] = found if isinstance(found, FrozenDict) else {"value": found}
-            value, ends = float(parts["value"]), (parts.get("low"), parts.get("high"))
-            error = None if None in ends else (float(ends[1]) - float(ends[0])) / (2 * 1.959964)
+            value, low, high = float(parts["value"]), parts.get("low"), parts.get("high")
+            error = None if low is None or high is None else (float(high) - float(low)) / (2 * 1.959964)
         except (KeyError, TypeError, ValueError):
             what = "a held-out measurement is a number or an object of value, low and high"
             raise ValueError(f"update {update.update}, {metric}: {what}") from None
         at.append(update.update)
         values.append(value)
         errors.append(error)
-    known = [e for e in errors if e is not None]
-    return at, values, known if known and len(known) == len(errors) else None
+    told = [e for e in errors if e is not None]
+    return at, values, told if told and len(told) == len(errors) else None
 
 
 def compare_with_held_out(updates: Sequence[Update], metric: str, *, level: float = 0.95) -> HeldOut:
