@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from audit.town_server import persona_answers, write_questions
+from methods.policies import SMALL, workshop
 from methods.small import conversation_rows, preference_rows, write
 from model.faulty_server import FaultyServer
 from model.tiny import checkpoint
@@ -113,3 +114,25 @@ def test_an_alignment_that_was_interrupted_is_called_again(tmp_path: Path) -> No
 def test_what_leaves_no_model_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"alignment/result\.json: names no model"):
         align_and_audit(print, LLAMA, questions(tmp_path), Settings(), Policy(), tmp_path / "run")
+
+
+def test_policy_learning_and_its_audit_are_one_command_with_the_verdict_on_the_reward(tmp_path: Path) -> None:
+    model, data, rewards = workshop(tmp_path)
+    out = tmp_path / "run"
+    method = [
+        "grpo",
+        model,
+        "--reward",
+        f"{rewards}:vowels",
+        "--prompts",
+        str(data),
+        "--out",
+        str(out),
+        *SMALL,
+    ]
+    assert main(["align-audit", "--max-tokens", "4", "--suite", questions(tmp_path, n=4), *method]) == 2
+    page = (out / "index.html").read_text()
+    assert "truing align-audit grpo" in page and "Too short</span>" in page
+    assert 'href="alignment/report.html"' in page and "Was the reward hacked?" in (
+        out / "alignment" / "report.html"
+    ).read_text(encoding="utf-8")

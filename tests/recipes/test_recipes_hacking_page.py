@@ -42,15 +42,21 @@ def test_a_run_of_any_length_has_a_page(updates):
     assert 'class="verdict' in page(*trace(hacked, updates=updates))
 
 
-def test_a_run_without_samples_reference_or_rewards_has_a_page_that_says_so():
+@pytest.mark.parametrize("nan", [None, float("nan")])
+def test_a_run_without_samples_reference_or_rewards_has_a_page_that_says_so(nan):
     updates, _ = trace(collapsed)
-    nan = float("nan")
     bare = [
         replace(u, kl=nan, kl_spent=nan, reward=nan, entropy=nan, components=FrozenDict()) for u in updates
     ]
     html = page(bare, [], stopped="the metric fell")
     assert "No sample was kept" in html and "the KL was not measured" in html
     assert "stopped early: the metric fell" in html
+
+
+def test_samples_that_took_no_part_have_no_kl_and_are_shown():
+    updates, samples = trace(hacked, updates=8)
+    html = page([replace(u, kl=None, kl_spent=None) for u in updates], [replace(s, kl=None) for s in samples])
+    assert "the KL was not measured" in html and " nats, ended by" not in html and "tokens, ended by" in html
 
 
 def test_equal_records_give_equal_bytes():

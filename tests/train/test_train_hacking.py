@@ -152,9 +152,10 @@ def test_a_component_that_hardly_ever_applies_and_answers_that_fail_are_told():
     assert {"Seldom applies", "Errors"} <= words
 
 
-def test_what_was_not_measured_is_unknown():
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_what_was_not_measured_is_unknown(nothing):
     updates, _ = trace(honest)
-    bare = [replace(u, kl=float("nan"), kl_spent=float("nan"), reward=float("nan")) for u in updates]
+    bare = [replace(u, kl=nothing, kl_spent=nothing, reward=nothing, entropy=nothing) for u in updates]
     report = read_hacking(bare)
     assert signs(report)["KL spent"] is Sign.unknown and signs(report)["components"] is Sign.unknown
     assert report.reward is None and report.sign is Sign.unknown

@@ -158,14 +158,17 @@ def _paint_span(axes: "Axes", span: tuple[float, float], label: str) -> None:
 
 def _paint_line(axes: "Axes", line: TraceLine, shade: str) -> None:
     if line.band is not None:
-        axes.fill_between(line.x, *zip(*line.band, strict=True), color=shade, alpha=0.18, linewidth=0)
+        lows, highs = zip(*line.band, strict=True)
+        axes.fill_between(line.x, lows, highs, color=shade, alpha=0.18, linewidth=0)
     if line.bars is not None:
         lows, highs = zip(*line.bars, strict=True)
         axes.vlines(line.x, lows, highs, color=shade, linewidth=1, alpha=0.6)
     if line.dots is not None:
         axes.plot(line.x, line.dots, "o", color=shade, markersize=2.6, alpha=0.55, markeredgewidth=0)
     style: dict[str, Any] = {"color": shade, "linewidth": 1.8, "solid_capstyle": "round"}
-    axes.plot(line.x, line.y, **style, **({"marker": "o", "markersize": 4} if len(line.x) < 12 else {}))
+    if len(line.x) < 12:
+        style |= {"marker": "o", "markersize": 4}
+    axes.plot(line.x, line.y, **style)
 
 
 def _paint_names(axes: "Axes", panel: TracePanel) -> None:

@@ -135,7 +135,7 @@ def _shown(sample: Sample) -> dict[str, Any]:
         "no reward applied" if sample.reward is None else f"reward {_signed(sample.reward)}",
         *(parts if len(parts) > 1 else []),
         f"{sample.length} tokens",
-        *([f"{_plain(sample.kl)} nats"] if isfinite(sample.kl) else []),
+        *([f"{_plain(sample.kl)} nats"] if sample.kl is not None and isfinite(sample.kl) else []),
         f"ended by {sample.stop}",
     ]
     return {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from truing.numerics import moving_mean
 from truing.pages import TraceLine, TracePanel, trace_plot
-from truing.train import HackingReport, Update, held_out_series
+from truing.train import HackingReport, Update, held_out_series, measured
 from truing.types import Stop
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ def updates_plot(updates: Sequence[Update], report: HackingReport) -> "Markup | 
 
 def distance_plot(updates: Sequence[Update], report: HackingReport) -> "Markup | None":
     """The same over the KL, on an axis of its square root, as Gao et al. 2023 (figure 1) draw it."""
-    known = [u for u in updates if isfinite(u.kl)]
+    spent = measured(updates, "kl")
+    known = [u for u in updates if u.update in dict(spent)]
     if len(known) < _FEWEST:
         return None
-    smooth = moving_mean([u.kl for u in known])[0]
+    smooth = moving_mean([kl for _, kl in spent])[0]
     place = {u.update: max(0.0, float(kl)) for u, kl in zip(known, smooth, strict=True)}
+    series: list[tuple[str, list[tuple[float, float]], list[float] | None]]
     series = [("reward", _pairs(known, "reward"), None)]
     for one in report.held_out:
         at, values, errors = held_out_series(known, one.metric)
@@ -76,30 +78,29 @@ def components_plot(updates: Sequence[Update], report: HackingReport) -> "Markup
 
 def signs_plot(updates: Sequence[Update]) -> "Markup | None":
     """Length, repetition, endings, groups, entropy and KL over the updates."""
-    at = [float(u.update) for u in updates]
-    shares = [
-        (
-            "completions that ran out of tokens",
-            [_share(u.stops.get(Stop.length, 0), sum(u.stops.values())) for u in updates],
-        ),
-        ("groups whose rewards are all alike", [_share(u.zero_variance_groups, u.groups) for u in updates]),
-        ("4-grams that stood earlier in the completion", [u.duplicate_ngrams for u in updates]),
+    rows = [(u, sum(u.stops.values())) for u in updates]
+    cut = [(float(u.update), u.stops.get(Stop.length, 0) / n) for u, n in rows if n]
+    alike = [(float(u.update), u.zero_variance_groups / u.groups) for u in updates if u.groups]
+    drawn = [
+        ("length, tokens", _pairs(updates, "length"), False),
+        ("completions that ran out of tokens", cut, True),
+        ("groups whose rewards are all alike", alike, True),
+        ("4-grams that stood earlier in the completion", _pairs(updates, "duplicate_ngrams"), True),
+        ("entropy, nats per token", _pairs(updates, "entropy"), False),
+        ("KL to the reference, nats per token", _pairs(updates, "kl_spent"), False),
     ]
-    numbers = [
-        ("length, tokens", [u.length for u in updates]),
-        ("entropy, nats per token", [u.entropy for u in updates]),
-        ("KL to the reference, nats per token", [u.kl_spent for u in updates]),
+    panels = [
+        TracePanel(name, (line,), percent, 0.0)
+        for name, pairs, percent in drawn
+        for line in _line(name, pairs, low=0.0)
     ]
-    panels = []
-    for percent, named in ((False, numbers[:1]), (True, shares), (False, numbers[1:])):
-        for name, values in named:
-            pairs = [(x, v) for x, v in zip(at, values, strict=True) if isfinite(v)]
-            panels += [TracePanel(name, (line,), percent, 0.0) for line in _line(name, pairs, low=0.0)]
-    return trace_plot(panels, axis="update", title="Over the updates") if panels else None
+    if not panels:
+        return None
+    return trace_plot(panels, axis="update", title="Over the updates")
 
 
 def _pairs(updates: Sequence[Update], name: str) -> list[tuple[float, float]]:
-    return [(float(u.update), v) for u in updates if isfinite(v := getattr(u, name))]
+    return [(float(at), value) for at, value in measured(updates, name)]
 
 
 def _line(
@@ -132,7 +133,3 @@ def _by_distance(
     order = sorted(range(len(pairs)), key=lambda i: place[int(pairs[i][0])])
     placed = [(place[int(pairs[i][0])], pairs[i][1]) for i in order]
     return placed, None if errors is None else [errors[i] for i in order]
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")

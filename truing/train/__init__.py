@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from truing.train.early_stop import EarlyStop, StopDecision
     from truing.train.engine import Trained
     from truing.train.hacking import held_out_series, read_hacking
-    from truing.train.hacking_records import ComponentShare, Finding, HackingReport, HeldOut, Sign
+    from truing.train.hacking_records import ComponentShare, Finding, HackingReport, HeldOut, Sign, measured
     from truing.train.parts import Part
     from truing.train.policy import PolicyTrained, policy_learning
     from truing.train.policy_config import PolicyConfig

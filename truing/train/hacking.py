@@ -5,10 +5,11 @@ A reward that is learnt from is a target. Only a metric that it was not made of 
 down). Where there is none, the verdict is "cannot tell", whatever else looks well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from truing.numerics import Change, Fall, change, fall_since_best
-from truing.train.hacking_records import Finding, HackingReport, HeldOut, Sign
+from truing.train.hacking_records import Finding, HackingReport, HeldOut, Sign, measured
 from truing.train.hacking_signs import MINUS, read_signs, spent
 from truing.train.policy_records import Sample, Update
 from truing.train.reward_shares import component_shares
@@ -47,12 +48,12 @@ def read_hacking(updates: Sequence[Update], samples: Sequence[Sample] = ()) -> H
 
 def reward_change(updates: Sequence[Update], first: int = 0, until: int = 0, late: int = 0) -> Change | None:
     """The reward's change from the first to the last fifth, or from updates first..until to late.. and later."""
-    rows = [u for u in updates if u.reward == u.reward]
-    rewards = [u.reward for u in rows]
+    rows = measured(updates, "reward")
+    rewards = [reward for _, reward in rows]
     if not until:
         return change(rewards)
-    inside = [i for i, u in enumerate(rows) if first <= u.update <= until]
-    after = [i for i, u in enumerate(rows) if u.update >= late]
+    inside = [i for i, (at, _) in enumerate(rows) if first <= at <= until]
+    after = [i for i, (at, _) in enumerate(rows) if at >= late]
     if not (inside and after):
         return None
     return change(rewards, before=slice(inside[0], inside[-1] + 1), after=slice(after[0], len(rows)))
@@ -72,17 +73,17 @@ def held_out_series(
         if found is None or (isinstance(found, FrozenDict) and found.get("value", "") is None):
             continue  # it was asked for, and applied to nothing
         try:
-            parts = found if isinstance(found, FrozenDict) else {"value": found}
-            value, ends = float(parts["value"]), (parts.get("low"), parts.get("high"))
-            error = None if None in ends else (float(ends[1]) - float(ends[0])) / (2 * 1.959964)
+            parts: Mapping[str, Any] = found if isinstance(found, FrozenDict) else {"value": found}
+            value, low, high = float(parts["value"]), parts.get("low"), parts.get("high")
+            error = None if low is None or high is None else (float(high) - float(low)) / (2 * 1.959964)
         except (KeyError, TypeError, ValueError):
             what = "a held-out measurement is a number or an object of value, low and high"
             raise ValueError(f"update {update.update}, {metric}: {what}") from None
         at.append(update.update)
         values.append(value)
         errors.append(error)
-    known = [e for e in errors if e is not None]
-    return at, values, known if known and len(known) == len(errors) else None
+    told = [e for e in errors if e is not None]
+    return at, values, told if told and len(told) == len(errors) else None
 
 
 def compare_with_held_out(updates: Sequence[Update], metric: str, *, level: float = 0.95) -> HeldOut:

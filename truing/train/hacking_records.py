@@ -1,9 +1,12 @@
 """What is found in the records of a policy run: signs, each a word and a sentence, and the verdict of them all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 
 from truing.numerics import Change, Fall
+from truing.train.policy_records import Update
 from truing.types import Record
 
 
@@ -81,3 +84,9 @@ class HackingReport(Record):
     components: tuple[ComponentShare, ...]
     findings: tuple[Finding, ...]
     """All but those of held-out metrics."""
+
+
+def measured(updates: Sequence[Update], name: str) -> list[tuple[int, float]]:
+    """(update, value) of a number of the updates, where it was measured: not None, and finite."""
+    found = ((u.update, getattr(u, name)) for u in updates)
+    return [(at, float(value)) for at, value in found if value is not None and isfinite(value)]

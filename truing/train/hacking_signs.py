@@ -1,10 +1,9 @@
 """Signs beside the held-out metric: length, repetition, dominance, groups that teach nothing, endings, KL."""
 
 from collections.abc import Sequence
-from math import isfinite
 
 from truing.numerics import Change, change, wilson, windows
-from truing.train.hacking_records import ComponentShare, Finding, Sign
+from truing.train.hacking_records import ComponentShare, Finding, Sign, measured
 from truing.train.policy_records import Sample, Update
 from truing.train.reward_shares import late_samples, within_groups
 from truing.types import Stop
@@ -60,16 +59,16 @@ def kl_spent(updates: Sequence[Update]) -> Finding:
 
 def spent(updates: Sequence[Update]) -> tuple[float, float] | None:
     """Nats per completion and per token from the reference, means of the last fifth; None where not measured."""
-    known = [u for u in updates if isfinite(u.kl) and isfinite(u.kl_spent)]
-    last = known[-windows(len(known)) :]
-    return (sum(u.kl for u in last) / len(last), sum(u.kl_spent for u in last) / len(last)) if last else None
+    known = [[nats for _, nats in measured(updates, name)] for name in ("kl", "kl_spent")]
+    last = [nats[-windows(len(nats)) :] for nats in known]
+    return (sum(last[0]) / len(last[0]), sum(last[1]) / len(last[1])) if all(last) else None
 
 
 def length(updates: Sequence[Update], samples: Sequence[Sample]) -> Finding:
     """Whether completions became longer or shorter, and how much of the reward's rise goes with that."""
     found, reward = (
         change([u.length for u in updates]),
-        change([u.reward for u in updates if u.reward == u.reward]),
+        change([v for _, v in measured(updates, "reward")]),
     )
     if found is None:
         return Finding("length", Sign.unknown, "Too short", f"Length: {_FEW}")
@@ -133,7 +132,7 @@ def dominance(shares: Sequence[ComponentShare]) -> Finding:
 
 def alone(updates: Sequence[Update], shares: Sequence[ComponentShare]) -> tuple[Finding, ...]:
     """Where the reward's rise comes from one component of several."""
-    reward = change([u.reward for u in updates if u.reward == u.reward])
+    reward = change([v for _, v in measured(updates, "reward")])
     if reward is None or reward.low <= 0 or len(shares) < 2:
         return ()
     return tuple(
@@ -151,7 +150,7 @@ def alone(updates: Sequence[Update], shares: Sequence[ComponentShare]) -> tuple[
 
 def traded(updates: Sequence[Update], shares: Sequence[ComponentShare]) -> tuple[Finding, ...]:
     """Components that fell while the reward rose."""
-    reward = change([u.reward for u in updates if u.reward == u.reward])
+    reward = change([v for _, v in measured(updates, "reward")])
     if reward is None or reward.low <= 0:
         return ()
     return tuple(
@@ -243,7 +242,7 @@ def endings(updates: Sequence[Update]) -> Finding:
 
 def entropy(updates: Sequence[Update]) -> Finding:
     """Whether the policy stopped exploring."""
-    found = change([u.entropy for u in updates if u.entropy == u.entropy])
+    found = change([v for _, v in measured(updates, "entropy")])
     if found is None:
         return Finding("entropy", Sign.unknown, "Too short", f"Entropy: {_FEW}")
     went = f"Entropy went from {found.before:.3g} to {found.after:.3g} nats per token"

@@ -1,6 +1,7 @@
 """What a reward pays for within its groups, where alone a policy learns: its components, and length."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import inf
 
 import numpy as np
@@ -19,12 +20,14 @@ def component_shares(updates: Sequence[Update], samples: Sequence[Sample]) -> tu
     late = late_samples(updates, samples)
     found = []
     for name in names:
-        share, ends = within_groups(
-            late, lambda s, name=name: float(s.components.get(name, 0.0)), over_reward=True
-        )
+        share, ends = within_groups(late, partial(_paid, name), over_reward=True)
         means = [float(u.components[name]) for u in updates if u.components.get(name) is not None]
         found.append(ComponentShare(name, share, ends.low, ends.high, change(means)))
     return tuple(sorted(found, key=lambda one: -(one.share if one.share is not None else -inf)))
+
+
+def _paid(name: str, sample: Sample) -> float:
+    return float(sample.components.get(name, 0.0))
 
 
 def late_samples(updates: Sequence[Update], samples: Sequence[Sample]) -> list[Sample]:
