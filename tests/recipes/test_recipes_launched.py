@@ -25,7 +25,18 @@ JOBS = {
     "dpo": ["dpo", "--data", "pairs.jsonl", "--learning-rate", "1e-3", "--prompts-per-step", "5"],
 }
 WAYS = ("parallel", "sharded")
-_GRPO = ["--prompts-per-update", "4", "--samples-per-prompt", "4", "--max-new-tokens", "8", "--updates", "2"]
+_GRPO = [
+    "--prompts-per-update",
+    "4",
+    "--samples-per-prompt",
+    "4",
+    "--max-new-tokens",
+    "8",
+    "--updates",
+    "2",
+    "--truncated",
+    "score",
+]
 POLICY = [
     "grpo",
     "begun",
