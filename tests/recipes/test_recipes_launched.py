@@ -25,11 +25,41 @@ JOBS = {
     "dpo": ["dpo", "--data", "pairs.jsonl", "--learning-rate", "1e-3", "--prompts-per-step", "5"],
 }
 WAYS = ("parallel", "sharded")
+_GRPO = [
+    "--prompts-per-update",
+    "4",
+    "--samples-per-prompt",
+    "4",
+    "--max-new-tokens",
+    "8",
+    "--updates",
+    "2",
+    "--truncated",
+    "score",
+]
+POLICY = [
+    "grpo",
+    "begun",
+    "--reward",
+    "paid.py:f",
+    "--prompts",
+    "asked.jsonl",
+    "--learning-rate",
+    "1e-3",
+    *_GRPO,
+]
+REWARD = """
+def f(prompts, completions, **columns):
+    with open("asked-of", "a") as file:
+        file.write("x")
+    return [float(len(text) % 7) for text in completions]
+"""
 
 
 def align(folder: Path, way: str, job: str) -> int:
     os.chdir(folder)
-    return main(["align", *JOBS[job], "--model", "begun", "--out", f"{way}/{job}", "--json"])
+    words = POLICY if job == "grpo" else [*JOBS[job], "--model", "begun"]
+    return main(["align", *words, "--out", f"{way}/{job}", "--json"])
 
 
 def launch(folder: Path) -> None:
@@ -40,6 +70,7 @@ def launch(folder: Path) -> None:
         tempfile.tempdir = str(folder / "tmp")
         for job in JOBS:
             assert align(folder, way, job) == 0
+        assert align(folder, way, "grpo") == (0 if way == "parallel" else 3)
 
     (folder / "tmp").mkdir()
     for way in (*WAYS, *WAYS):  # a finished run shows what it found, to both
@@ -52,6 +83,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "begun").symlink_to(checkpoint("llama"))
     write(made / "turns.jsonl", conversation_rows(16))
     write(made / "pairs.jsonl", preference_rows(16))
+    write(made / "asked.jsonl", [{"prompt": f"{i}: who has the kite?"} for i in range(12)])
+    (made / "paid.py").write_text(REWARD)
     code = "import sys; sys.path.insert(0, 'tests')\nfrom recipes.test_recipes_launched import *\n"
     code += "launch(Path(sys.argv[1]))"
     root = Path(__file__).parents[2]
@@ -59,8 +92,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     here = Path.cwd()
     try:
-        for job in JOBS:
+        asked = len((made / "asked-of").read_text())
+        for job in (*JOBS, "grpo"):
             assert align(made, "alone", job) == 0
+        assert asked == 2 + 2 * 2, "the first asks for the updates, both measure before and after"
+        assert len((made / "asked-of").read_text()) == asked + 2 + 2
     finally:
         os.chdir(here)
     return made
@@ -77,8 +113,7 @@ def weights(path: Path, job: str) -> dict[str, torch.Tensor]:
     return dict(net.named_parameters())
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize(("job", "way"), [*((j, w) for j in JOBS for w in WAYS), ("grpo", "parallel")])
 def test_two_processes_leave_the_folder_that_one_leaves(job: str, way: str, folder: Path) -> None:
     names = [
         sorted(str(p.relative_to(folder / which / job)) for p in (folder / which / job).rglob("*"))
@@ -86,8 +121,11 @@ def test_two_processes_leave_the_folder_that_one_leaves(job: str, way: str, fold
     ]
     assert names[0] == names[1]
     one, two = (json.loads((folder / which / job / "result.json").read_text()) for which in ("alone", way))
-    assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
-    assert (one["steps"], one["tokens"]) == (two["steps"], two["tokens"])
+    if job == "grpo":
+        assert two["rewards"] == pytest.approx(one["rewards"]) and two["held_out"] == one["held_out"]
+    else:
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+        assert (one["steps"], one["tokens"]) == (two["steps"], two["tokens"])
     found, wanted = (weights(folder / which / job / "model", job) for which in (way, "alone"))
     assert found.keys() == wanted.keys()
     for name, weight in wanted.items():

@@ -21,10 +21,8 @@ def with_preset(given: C, preset: str, presets: Mapping[str, C], *, method: str)
     if not preset:
         return given
     usual: Any = type(given)()
-    known: dict[str, Any] = {
-        size: replace(usual, **numbers) for size, numbers in SIZE_PRESETS[method].items()
-    }
-    known |= presets
+    sizes = {size: replace(usual, **numbers) for size, numbers in SIZE_PRESETS[method].items()}
+    known: dict[str, Any] = {**presets, **sizes}
     if preset not in known:
         raise InputError(f"there is no preset {preset!r}", mend=f"choose from {', '.join(known)}")
     named = {f.name: getattr(given, f.name) for f in fields(usual)}

@@ -105,8 +105,8 @@ class TrainingMemory:
 
     def lines(self) -> list[str]:
         """A table in GiB, without the parts that are 0."""
-        names = ("weights", "gradients", "optimizer", "gathered", "narrow", "others")
-        names += ("activations", "logits", "rollouts", "total")
+        names = ["weights", "gradients", "optimizer", "gathered", "narrow", "others"]
+        names += ["activations", "logits", "rollouts", "total"]
         sizes = [(name, getattr(self, name)) for name in names]
         return [f"  {name:<12}{size / 2**30:9.2f} GiB" for name, size in sizes if size]
 

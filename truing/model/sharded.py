@@ -19,8 +19,9 @@ def is_sharded(tensor: Tensor) -> bool:
 
 def whole(tensor: Tensor) -> Tensor:
     """The tensor without its graph, put together where it is sharded; all ranks must ask."""
-    tensor = tensor.detach()
-    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[operator,no-any-return]
+    part: Any = tensor.detach()
+    full: Tensor = part.full_tensor() if is_sharded(part) else part
+    return full
 
 
 def save_net(net: "PreTrainedModel | Any", folder: Path, dtype: torch.dtype | None = None) -> None:

@@ -216,8 +216,9 @@ def fill(tensor: Tensor, value: Tensor | None, fleet: Fleet) -> None:
     tensor.copy_(full)
 
 
-def _local(tensor: Tensor) -> Tensor:
-    return tensor.to_local()  # type: ignore[operator]
+def _local(part: Any) -> Tensor:
+    local: Tensor = part.to_local()
+    return local
 
 
 def _squares(tensors: Sequence[Tensor], device: torch.device) -> Tensor:

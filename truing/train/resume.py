@@ -61,11 +61,11 @@ class Weights:
         fleet = Fleet.of(self._net)
         moments = fleet.told(state and {name: sorted(of) for name, of in state["optimizer"].items()})
         for name, p in self._weights.items():
-            fill(p, state and state["weights"][name], fleet)
+            fill(p, state["weights"][name] if state else None, fleet)
             for moment in moments.get(name, ()):
                 # AdamW counts its steps in a scalar of each parameter.
                 kept = torch.zeros((), device=p.device) if moment == "step" else torch.zeros_like(p)
-                fill(kept, state and state["optimizer"][name][moment], fleet)
+                fill(kept, state["optimizer"][name][moment] if state else None, fleet)
                 self._optimizer.state[p][moment] = kept
 
 
