@@ -216,7 +216,7 @@ def _finish(
         "rewards": [updates[0].reward, last.reward],
         "kl": {"per_answer": last.kl, "per_token": last.kl_spent},
         "held_out": {"before": thaw(journals.first_held_out), "after": thaw(tuned.held_out)},
-        "hacking": {"word": report.word, "sentence": report.sentence},
+        "hacking": {"word": report.word, "sign": report.sign, "sentence": report.sentence},
     }
     page = policy_page(
         updates,
