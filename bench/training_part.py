@@ -1,4 +1,4 @@
-"""What the three benchmarks of training share: a model, rows of tokens, TRL's settings, the comparison.
+"""What the benchmarks of training share: a model, rows of tokens, TRL's settings, the comparison.
 
 Both sides get the same token ids, the same random Llama, AdamW with the same numbers, float32 and one thread,
 whose seconds are the processor's: nothing here waits for anything else. For the rest TRL is as it comes,

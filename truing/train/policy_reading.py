@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +123,7 @@ def check_adapter(net: "PreTrainedModel", forward: PackedForward, sample: Sequen
         )
 
 
-def _adapter_layers(net: nn.Module) -> list[nn.Module]:
+def _adapter_layers(net: nn.Module) -> list[Any]:
     try:
         from peft.tuners.tuners_utils import BaseTunerLayer
         from peft.utils.other import AuxiliaryTrainingWrapper
