@@ -160,6 +160,13 @@ def test_what_was_not_measured_is_unknown():
     assert report.reward is None and report.sign is Sign.unknown
 
 
+def test_a_measurement_that_applied_to_nothing_is_none():
+    updates, _ = trace(honest, updates=8)
+    empty = [FrozenDict({"oracle": None}), FrozenDict({"oracle": {"value": None, "n": 0}})]
+    mixed = [replace(u, held_out=empty[i]) if i < 2 else u for i, u in enumerate(updates)]
+    assert read_hacking(mixed).held_out[0].measurements == 6
+
+
 def test_a_held_out_value_that_is_no_number_is_an_error_with_update_and_metric():
     updates, _ = trace(honest)
     with pytest.raises(ValueError, match="update 1, oracle: a held-out measurement is a number or an object"):

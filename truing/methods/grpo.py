@@ -98,10 +98,9 @@ class GRPOTuningConfig:
 
 
 GRPO_PRESETS: Mapping[str, GRPOTuningConfig] = {
-    # Ours, found on the proving ground for about a million parameters; published by nobody.
-    "small": GRPOTuningConfig(
-        updates=100, learning_rate=1e-4, max_new_tokens=64, kl_coef=0.04, measure_every=10
-    ),
+    # Ours, from three trials on the proving ground: in 20 updates 1e-4 taught nothing, 4e-4 what was paid for, and 1e-3
+    # as much in half the time, with the answers in ruins.
+    "small": GRPOTuningConfig(updates=20, learning_rate=4e-4, max_new_tokens=64),
 }
 """Numbers by name."""
 

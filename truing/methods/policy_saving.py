@@ -27,8 +27,8 @@ class PolicyRun:
     """Where the prompts come from; errors and the card name it."""
     watched: RewardMix | None = None
     """Metrics that are measured on held-out prompts and never learnt from; more of each is better."""
-    card: "Callable[[], Mapping[str, Any]]" = field(default=dict)
-    """Tells, in the end, what the card says of the reward and of what is known to be wrong: fields of `Card`."""
+    card: "Callable[[], Mapping[str, str]]" = field(default=dict)
+    """Tells, in the end, the card's `reward` and `hacking`."""
     observe: "Callable[[Update, Sequence[Sample]], bool | None]" = field(default=lambda _u, _s: None)
     """Is told of every update and its completions; True ends the training after it."""
     known: Mapping[int, FrozenDict] = field(default_factory=dict)
@@ -95,14 +95,17 @@ def save_tuned(
     if prompts.held_out:
         data += f", and {len(prompts.held_out):,} held out"
     told = ", ".join(f"{name} {found['value']:.3g}" for name, found in tuned.held_out.items())
-    own = {"reward": run.reward.definition, "failures": (), **run.card()}
+    own = {"reward": run.reward.definition, **run.card()}
+    last = tuned.trained.updates[-1]
     card = Card(
         name=out.name,
         base_model=ref,
         ground=tuned.ground,
         data=data,
         reward=f"{own['reward']}; in the end {told}" if told else own["reward"],
-        kl_spent=tuned.trained.updates[-1].kl_spent,
+        kl_spent=last.kl_spent,
+        kl_per_completion=last.kl,
+        hacking=own.get("hacking", ""),
         license="as the base model's",
         failures=(
             "a policy finds what its reward pays for, whether people want it or not: read the run's page",

@@ -26,7 +26,7 @@ from truing.recipes.aligning import TrainingJob, training_job
 from truing.recipes.hacking_page import hacking_summary, policy_page
 from truing.recipes.policy_journals import PolicyJournals
 from truing.recipes.town_prompts import SCHEME, town_data, town_pretraining, town_prompts
-from truing.train import EarlyStop, read_hacking
+from truing.train import EarlyStop
 from truing.types import InputError, digest, thaw
 
 
@@ -173,10 +173,7 @@ def _begin(
         reward,
         data,
         watched=watched,
-        card=lambda: {
-            "reward": journals.definition,
-            "failures": (hacking_summary(read_hacking(journals.rows())),),
-        },
+        card=lambda: {"reward": journals.definition, "hacking": hacking_summary(journals.report)},
         observe=journals.observe,
         known=journals.held_out(),
         measured=journals.measured,
@@ -207,7 +204,7 @@ def _finish(
 ) -> dict[str, Any]:
     updates = journals.rows()
     last = updates[-1]
-    report = read_hacking(updates, journals.ends(len(updates)))
+    report = journals.report
     told = {
         "reward": journals.definition,
         "updates": len(updates),

@@ -69,8 +69,8 @@ def held_out_series(
     at, values, errors = [], [], []
     for update in updates:
         found = update.held_out.get(metric)
-        if found is None:
-            continue
+        if found is None or (isinstance(found, FrozenDict) and found.get("value", "") is None):
+            continue  # it was asked for, and applied to nothing
         try:
             parts = found if isinstance(found, FrozenDict) else {"value": found}
             value, ends = float(parts["value"]), (parts.get("low"), parts.get("high"))
