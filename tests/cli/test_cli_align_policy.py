@@ -79,7 +79,7 @@ def test_a_run_leaves_a_model_its_card_a_page_and_every_answer(tmp_path: Path, c
     )
 
     card = (tmp_path / "run" / "model" / "README.md").read_text()
-    assert "-0.1 x " in card and "SHA-256" in card and "nats per token, KL(model || base)" in card
+    assert "-0.1 x " in card and "SHA-256" in card and "nats per completion, KL(model || base)" in card
     assert "Was the reward hacked?" in (tmp_path / "run" / "report.html").read_text()
     assert not (tmp_path / "run" / "training.pt").exists()
     assert main(command) == 0 and json.loads(capsys.readouterr().out.splitlines()[-1]) == result
@@ -210,7 +210,7 @@ def test_a_run_whose_reward_fails_goes_on_after_it_was_mended(tmp_path: Path, ca
         (["--max-new-tokens", "9999"], "no prompt leaves room for 9999 tokens"),
         (["--samples-per-prompt", "1"], "compares the completions of a prompt"),
         (["--held-out", "1"], "held_out is a share below 1"),
-        (["--preset", "large"], "there is no preset 'large'; choose from small"),
+        (["--preset", "large"], "there is no preset 'large'; choose from xs, 1B, 7B, 70B, small"),
         (["--learning-rate", "0"], "learning_rate must be above 0"),
     ],
 )
