@@ -206,7 +206,7 @@ def test_a_run_whose_reward_fails_goes_on_after_it_was_mended(tmp_path: Path, ca
         (["--reward", "{rewards}:vowels=0"], "is a number other than 0"),
         (["--reward", "{rewards}:vowels"], "is there twice"),
         (["--stop-for", "{rewards}:length"], "is not measured; give --watch"),
-        (["--watch", "{rewards}:length", "--stop-for", "{rewards}:length"], "would be measured 1 times"),
+        (["--watch", "{rewards}:length", "--stop-for", "{rewards}:length"], "would be measured 2 times"),
         (["--max-new-tokens", "9999"], "no prompt leaves room for 9999 tokens"),
         (["--samples-per-prompt", "1"], "compares the completions of a prompt"),
         (["--held-out", "1"], "held_out is a share below 1"),

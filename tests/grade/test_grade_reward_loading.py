@@ -1,13 +1,26 @@
 """Rewards by name: a function of a file, a reward model's folder, rules; one sentence for what cannot be loaded."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from model.tiny import checkpoint
+from spec.kites import RULES
 
-from truing.grade import LearnedReward, RewardMix, load_reward, parse_reward
-from truing.model import ScalarModel
-from truing.types import InputError
+from truing.grade import (
+    LearnedReward,
+    RewardMix,
+    RuleReward,
+    RuleWeights,
+    TypeWeights,
+    load_reward,
+    parse_reward,
+    write_rule_weights,
+    yes_no,
+)
+from truing.model import ScalarModel, load
+from truing.spec import read_rules
+from truing.types import GraderId, InputError
 
 GOOD = """
 from dataclasses import dataclass
@@ -102,3 +115,19 @@ def test_a_weight_stands_behind_the_name() -> None:
     assert parse_reward("my_reward.py:f").file == Path("my_reward.py") and parse_reward("rm:a").file is None
     with pytest.raises(InputError, match="'much' is no weight of the reward rm:a"):
         parse_reward("rm:a=much")
+
+
+def test_rules_are_read_by_the_judge_that_they_were_fitted_with(tmp_path: Path) -> None:
+    """By the id of the grader, which differs by whether the examples of the rules were shown to it."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
+    read, judge = read_rules(rules), str(checkpoint("llama"))
+    for shots in (True, False):
+        grader = yes_no(read, model=load(judge, device="cpu"), shots=shots)
+        weights = RuleWeights(read.digest, grader.id, (TypeWeights("comply", ("helps",), (2.0,)),))
+        write_rule_weights(tmp_path / "weights.json", weights)
+        reward = load_reward(f"rbr:{tmp_path}/weights.json", rules=str(rules), judge=judge, device="cpu")
+        assert isinstance(reward, RuleReward) and reward.weights == weights
+    write_rule_weights(tmp_path / "weights.json", replace(weights, grader=GraderId("other", "1")))
+    with pytest.raises(InputError, match="was fitted with the grader other"):
+        load_reward(f"{tmp_path}/weights.json", rules=str(rules), judge=judge, device="cpu")

@@ -88,7 +88,8 @@ def die_both(folder: Path) -> None:
 @functools.cache
 def killed(folder: Path) -> dict[str, int]:
     """How many updates each loop had done."""
-    code = "import sys; sys.path.insert(0, 'tests')\nfrom train.test_train_policy_killed import *\ndie_both(Path(sys.argv[1]))"
+    run = "from train.test_train_policy_killed import *\ndie_both(Path(sys.argv[1]))"
+    code = f"import sys; sys.path.insert(0, 'tests')\n{run}"
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder)],
         cwd=Path(__file__).parents[2],

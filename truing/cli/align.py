@@ -15,7 +15,7 @@ import tyro
 from truing.cli.align_policy import GRPO, PPO
 from truing.cli.align_rbr import RBRFit
 from truing.cli.app import Exit
-from truing.cli.presets import with_preset
+from truing.cli.presets import dry, with_preset
 from truing.methods import (
     REWARD_PRESETS,
     SFT_PRESETS,
@@ -42,7 +42,9 @@ class SFT:
     """The run's folder, created or resumed."""
     config: SFTConfig = field(default_factory=SFTConfig)
     preset: str = ""
-    """Published numbers, instructgpt-1.3b or instructgpt-175b; options that differ from their default win."""
+    """xs, 1B, 7B, 70B, or instructgpt-1.3b, instructgpt-175b: numbers; options that differ from their default win."""
+    dry_run: bool = False
+    """Only print what it would take: peak memory per device, from the model's configuration alone."""
     device: str = "auto"
     """Where it runs: auto, cpu, cuda, cuda:1."""
     json: bool = False
@@ -52,7 +54,9 @@ class SFT:
         """Train, and say how to find out what that did."""
         from truing.recipes import align_sft
 
-        config = with_preset(self.config, self.preset, SFT_PRESETS)
+        config = with_preset(self.config, self.preset, SFT_PRESETS, method="sft")
+        if self.dry_run:
+            return dry("sft", self.model, config, as_json=self.json)
         result = align_sft(self.model, self.data, self.out, config, device=self.device)
         print(
             f"{result['model']}: {result['steps']} steps, loss {result['loss']:.3f} nats per token at the end"
@@ -81,7 +85,9 @@ class RM:
     folds: int = LinearRewardConfig.folds
     """Of --features linear: each is scored by a reward that was fitted to the others."""
     preset: str = ""
-    """Published numbers, instructgpt-6b; options that differ from their default win."""
+    """xs, 1B, 7B, 70B, or instructgpt-6b: numbers; options that differ from their default win."""
+    dry_run: bool = False
+    """Only print what it would take: peak memory per device, from the model's configuration alone."""
     device: str = "auto"
     """Where it runs: auto, cpu, cuda, cuda:1."""
     json: bool = False
@@ -92,6 +98,8 @@ class RM:
         from truing.recipes import align_linear, align_rm
 
         if self.features == "linear":
+            if self.dry_run:
+                raise InputError("a linear reward takes no memory to speak of", mend="leave --dry-run out")
             if self.model:
                 raise InputError("a linear reward begins as no model", mend="leave --model out")
             linear = LinearRewardConfig(self.config.by, self.folds, self.config.seed)
@@ -100,7 +108,9 @@ class RM:
             if not self.model:
                 mend = "give --model, or --features linear, which needs none"
                 raise InputError("nothing says what the reward model begins as", mend=mend)
-            config = with_preset(self.config, self.preset, REWARD_PRESETS)
+            config = with_preset(self.config, self.preset, REWARD_PRESETS, method="rm")
+            if self.dry_run:
+                return dry("rm", self.model, config, as_json=self.json)
             result = align_rm(
                 self.model,
                 self.data,
@@ -124,6 +134,10 @@ class DPO:
     out: Annotated[Path, _FOLDER]
     """The run's folder, created or resumed."""
     config: DPOTuningConfig = field(default_factory=DPOTuningConfig)
+    preset: str = ""
+    """xs, 1B, 7B, 70B: numbers by size; options that differ from their default win."""
+    dry_run: bool = False
+    """Only print what it would take: peak memory per device, from the model's configuration alone."""
     device: str = "auto"
     """Where it runs: auto, cpu, cuda, cuda:1."""
     json: bool = False
@@ -133,7 +147,10 @@ class DPO:
         """Train and measure, and say how to find out what that did."""
         from truing.recipes import align_dpo
 
-        result = align_dpo(self.model, self.data, self.out, self.config, device=self.device)
+        config = with_preset(self.config, self.preset, {}, method="dpo")
+        if self.dry_run:
+            return dry("dpo", self.model, config, as_json=self.json)
+        result = align_dpo(self.model, self.data, self.out, config, device=self.device)
         _print_figures(result, result["figures"]["rewards"], self.out)
         if result["warning"]:
             print(f"warning: {result['warning']}")

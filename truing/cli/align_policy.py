@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from truing.cli.app import Exit
-from truing.cli.presets import with_preset
+from truing.cli.presets import dry, with_preset
 from truing.methods import GRPO_PRESETS, PPO_PRESETS, GRPOTuningConfig, PPOTuningConfig
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ class _Policy:
     """Of rbr: the model that is asked them."""
     preset: str = ""
     """Numbers by name; options that differ from their default win. small is ours, for about a million parameters, and
-    the default for the organism's checkpoints; ppo also has paper."""
+    the default for the organism's checkpoints; ppo also has paper, and xs, 1B, 7B, 70B are numbers by size."""
+    dry_run: bool = False
+    """Only print what it would take: peak memory per device, from the model's configuration alone."""
     device: str = "auto"
     """Where it runs: auto, cpu, cuda, cuda:1."""
     json: bool = False
@@ -77,7 +79,9 @@ class GRPO(_Policy):
         """Learn, and say how to find out what that did."""
         from truing.recipes import align_grpo
 
-        config = with_preset(self.config, self.numbers, GRPO_PRESETS)
+        config = with_preset(self.config, self.numbers, GRPO_PRESETS, method="grpo")
+        if self.dry_run:
+            return dry("grpo", self.model, config, as_json=self.json)
         result = align_grpo(self.model, self.source, self.out, config, device=self.device)
         return _done(result, self.out, self.model, as_json=self.json)
 
@@ -104,7 +108,9 @@ class PPO(_Policy):
         """Learn, and say how to find out what that did."""
         from truing.recipes import align_ppo
 
-        config = with_preset(self.config, self.numbers, PPO_PRESETS)
+        config = with_preset(self.config, self.numbers, PPO_PRESETS, method="ppo")
+        if self.dry_run:
+            return dry("ppo", self.model, config, as_json=self.json)
         result = align_ppo(
             self.model,
             self.source,

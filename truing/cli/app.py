@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from enum import IntEnum
 from typing import Any
 
@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `truing VERB ...` and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
+    if os.environ.get("RANK", "0") != "0" and os.environ.get("WORLD_SIZE", "1") != "1":
+        return _followed(words)
     code = _coded(words)
     try:
         sys.stdout.flush()
@@ -55,6 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _prepare_streams(lost=True)
         return Exit.internal
     return code
+
+
+def _followed(words: list[str]) -> int:
+    """Of several processes that were launched together the first speaks; the others only say what failed."""
+    os.environ["TRUING_QUIET"] = "1"
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123
+        return _coded(words)
 
 
 def _prepare_streams(*, lost: bool = False) -> None:

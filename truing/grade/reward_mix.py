@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Thread
 from typing import Any, Protocol
 
@@ -146,7 +146,7 @@ class RewardMix:
             try:
                 value = function(**batch.arguments)
             except (Exception, SystemExit) as why:
-                raise call_failed(name, why, batch, lambda one, f=function: self._alone(f, one)) from why
+                raise call_failed(name, why, batch, partial(self._alone, function)) from why
             if inspect.isawaitable(value):
                 waiting.append((number, asyncio.run_coroutine_threadsafe(_wait(value), self._loop)))
             given.append(value)
@@ -155,7 +155,7 @@ class RewardMix:
             try:
                 given[number] = future.result()
             except Exception as why:
-                raise call_failed(name, why, batch, lambda one, f=function: self._alone(f, one)) from why
+                raise call_failed(name, why, batch, partial(self._alone, function)) from why
         return given
 
     def _alone(self, function: Callable[..., Any], batch: Batch) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from truing.methods.instructgpt import PPO_PRESETS, Mixed, PPOTuningConfig, tune_by_ppo
     from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward
     from truing.methods.policy_prompts import PolicyPrompts, read_prompts
-    from truing.methods.policy_saving import PolicyRun, PolicyTuned
+    from truing.methods.policy_saving import PolicyRun, PolicyTuned, measured_before
     from truing.methods.pretraining import read_pretraining
     from truing.methods.rbr_comparisons import (
         RankedAnswers,
@@ -48,5 +48,6 @@ if TYPE_CHECKING:
     )
     from truing.methods.rule_based_rewards import RBRConfig, RuleFit, TypeFit, fit_rule_weights
     from truing.methods.sft import SFT_PRESETS, SFTConfig, Tuned, Validation, finetune, read_conversations
+    from truing.methods.size_presets import SIZE_PRESETS
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -7,7 +7,7 @@ beta (log policy - log reference), and the loss is -log sigmoid(better - worse).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,10 @@ class DPOTuningConfig:
     """The share of the steps in which the learning rate rises."""
     lora_rank: int = 0
     """0 trains every weight; above it, LoRA matrices of this rank beside every linear layer, saved as an adapter."""
+    quantize: Literal["", "4bit"] = ""
+    """4bit keeps the base model in four bits (NF4) under LoRA matrices: QLoRA (Dettmers et al. 2023)."""
+    recompute: bool = False
+    """Makes activations again in the backward pass: a third more work, far less memory."""
     by: By = "prompt"
     """What training and held-out side do not share: a prompt, a customer or a labeler."""
     held_out: float = 0.1
@@ -54,7 +58,7 @@ class DPOTuningConfig:
     """Decides the split, the order of the prompts, and the first values of LoRA matrices."""
 
     def __post_init__(self) -> None:
-        check_ranges(seed=self.seed, lora_rank=self.lora_rank)
+        check_ranges(seed=self.seed, lora_rank=self.lora_rank, quantize=self.quantize)
         if not 0 < self.held_out < 1:
             raise InputError(f"held_out is a share between 0 and 1, not {self.held_out}")
 
@@ -138,13 +142,13 @@ def tune_by_dpo(
             into the context, or `out` holds something.
     """
     from truing.model import evaluating
-    from truing.train import DPOConfig, dpo, sequence_logprobs
+    from truing.train import DPOConfig, dpo, sequence_logprobs, spread
 
     refuse_taken(out)
     train, held_out = split_comparisons(
         comparisons.rows, by=config.by, held_out=config.held_out, key=config.seed
     )
-    model = load_policy(ref, whole=not config.lora_rank, device=device)
+    model = load_policy(ref, whole=not config.lora_rank, device=device, quantize=config.quantize or None)
     ground, context = model.ground or "not audited yet", model.trunk.context
     seen = render_comparisons(model.chat, train.rows, context=context, data=data)
     unseen = render_comparisons(model.chat, held_out.rows, context=context, data=data)
@@ -153,6 +157,7 @@ def tune_by_dpo(
     adapter = None
     if config.lora_rank:
         adapter = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="CAUSAL_LM")
+    spread(model.net)
     # With a fresh adapter the model is still what was given: one matrix of each pair is zero.
     what = "reference log-probabilities"
     reference, before = (sequence_logprobs(model.net, rows, what=what) for rows in (taught, tested))
@@ -163,6 +168,7 @@ def tune_by_dpo(
         passes=config.passes,
         warmup=config.warmup,
         weight_decay=0.0,
+        recompute=config.recompute,
         key=config.seed,
     )
     trained = dpo(
@@ -232,6 +238,7 @@ def _shift(values: NDArray[np.float64], of: list[int]) -> Shift:
 
 def _how(config: DPOTuningConfig, trained: "Trained", prompts: int) -> str:
     how = f"LoRA of rank {config.lora_rank}" if config.lora_rank else "all weights"
+    how += " on a base in four bits" if config.quantize else ""
     return (
         f"{how}; beta {config.beta:g}, {prompts:,} prompts, {config.passes:g} passes, {trained.steps:,} steps, "
         f"learning rate {config.learning_rate:g}, seed {config.seed}"

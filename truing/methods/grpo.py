@@ -75,6 +75,10 @@ class GRPOTuningConfig:
     """Updates in which the learning rate rises from a tenth."""
     lora_rank: int = 0
     """0 trains every weight; above it, LoRA matrices of this rank beside every linear layer, saved as an adapter."""
+    quantize: Literal["", "4bit"] = ""
+    """4bit keeps the base model in four bits (NF4) under LoRA matrices: QLoRA (Dettmers et al. 2023)."""
+    recompute: bool = False
+    """Makes activations again in the backward pass: a third more work, far less memory."""
     held_out: float = 0.1
     """The share of the prompts of a file that is not learnt on, to measure on; 0 measures nothing."""
     measure_every: int = 5
@@ -83,7 +87,7 @@ class GRPOTuningConfig:
     """Decides everything that is drawn: the split, the prompts, the answers, the first values of LoRA matrices."""
 
     def __post_init__(self) -> None:
-        check_ranges(seed=self.seed, lora_rank=self.lora_rank)
+        check_ranges(seed=self.seed, lora_rank=self.lora_rank, quantize=self.quantize)
         if self.estimator not in ESTIMATORS:
             known = ", ".join(ESTIMATORS)
             raise InputError(f"there is no estimator {self.estimator!r}", mend=f"choose from {known}")
@@ -94,10 +98,9 @@ class GRPOTuningConfig:
 
 
 GRPO_PRESETS: Mapping[str, GRPOTuningConfig] = {
-    # Ours, found on the proving ground for about a million parameters; published by nobody.
-    "small": GRPOTuningConfig(
-        updates=100, learning_rate=1e-4, max_new_tokens=64, kl_coef=0.04, measure_every=10
-    ),
+    # Ours, from three trials on the proving ground: in 20 updates 1e-4 taught nothing, 4e-4 what was paid for, and 1e-3
+    # as much in half the time, with the answers in ruins.
+    "small": GRPOTuningConfig(updates=20, learning_rate=4e-4, max_new_tokens=64),
 }
 """Numbers by name."""
 
@@ -149,10 +152,11 @@ def tune_by_grpo(
         truncated=config.truncated,
         truncation_penalty=config.truncation_penalty,
         warmup=config.warmup,
+        recompute=config.recompute,
         key=config.seed,
         **parts,
     )
-    model = load_policy(ref, whole=not config.lora_rank, device=device)
+    model = load_policy(ref, whole=not config.lora_rank, device=device, quantize=config.quantize or None)
     ground = model.ground or "not audited yet"  # before training: afterwards no norm is as it was born
     prompts = fitting(
         run.prompts, model.chat, context=model.trunk.context, room=config.max_new_tokens, data=run.data
@@ -162,7 +166,7 @@ def tune_by_grpo(
         adapter = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="CAUSAL_LM")
     params = SamplingParams(temperature=config.temperature, max_tokens=config.max_new_tokens)
     measure = HeldOutMeasure(prompts.held_out, run.reward, run.watched, params, key=config.seed)
-    measures = Measures(run, measure, model, config.measure_every)
+    measures = Measures(run, measure, model, updates=config.updates, every=config.measure_every)
     trained = policy_learning(
         model,
         prompts.train,
@@ -176,6 +180,7 @@ def tune_by_grpo(
     )
     held_out = measures.at_the_end(len(trained.updates))
     how = f"LoRA of rank {config.lora_rank}" if config.lora_rank else "all weights"
+    how += " on a base in four bits" if config.quantize else ""
     what = {
         "summary": f"{ref}, tuned on rewards for its own answers",
         "method": (

@@ -27,8 +27,8 @@ class PolicyRun:
     """Where the prompts come from; errors and the card name it."""
     watched: RewardMix | None = None
     """Metrics that are measured on held-out prompts and never learnt from; more of each is better."""
-    card: "Callable[[], Mapping[str, Any]]" = field(default=dict)
-    """Tells, in the end, what the card says of the reward and of what is known to be wrong: fields of `Card`."""
+    card: "Callable[[], Mapping[str, str]]" = field(default=dict)
+    """Tells, in the end, the card's `reward` and `hacking`."""
     observe: "Callable[[Update, Sequence[Sample]], bool | None]" = field(default=lambda _u, _s: None)
     """Is told of every update and its completions; True ends the training after it."""
     known: Mapping[int, FrozenDict] = field(default_factory=dict)
@@ -51,20 +51,29 @@ class PolicyTuned:
     """What this can claim."""
 
 
+def measured_before(updates: int, every: int) -> list[int]:
+    """Before which of `updates` (from 1) metrics are measured: the first, every so many, and the last.
+
+    The page reads the rows of updates, so that without the last a late fall would not be seen there.
+    """
+    return sorted({1, updates, *(range(1, updates + 1, every) if every else ())})
+
+
 class Measures:
     """Held-out measures where they are due: first and last, and of metrics that are not learnt from in between."""
 
-    def __init__(self, run: PolicyRun, measure: HeldOutMeasure, model: "LocalModel", every: int) -> None:
-        self._run, self._measure, self._model, self._every = run, measure, model, every
+    def __init__(
+        self, run: PolicyRun, measure: HeldOutMeasure, model: "LocalModel", *, updates: int, every: int
+    ) -> None:
+        self._run, self._measure, self._model = run, measure, model
+        self._due = measured_before(updates, every) if measure.watched is not None else [1]
 
     def before(self, update: int) -> FrozenDict:
         """What the metrics that are not learnt from are before the update of that number (from 1), where it is due.
 
         The reward is none of them, as it cannot tell whether it is hacked.
         """
-        every = self._every if self._measure.watched is not None else 0
-        due = (update - 1) % every == 0 if every else update == 1
-        found = self._of(update) if due else {}
+        found = self._of(update) if update in self._due else {}
         return FrozenDict({name: value for name, value in found.items() if name != PROXY})
 
     def at_the_end(self, updates: int) -> FrozenDict:
@@ -95,14 +104,17 @@ def save_tuned(
     if prompts.held_out:
         data += f", and {len(prompts.held_out):,} held out"
     told = ", ".join(f"{name} {found['value']:.3g}" for name, found in tuned.held_out.items())
-    own = {"reward": run.reward.definition, "failures": (), **run.card()}
+    own = {"reward": run.reward.definition, **run.card()}
+    last = tuned.trained.updates[-1]
     card = Card(
         name=out.name,
         base_model=ref,
         ground=tuned.ground,
         data=data,
         reward=f"{own['reward']}; in the end {told}" if told else own["reward"],
-        kl_spent=tuned.trained.updates[-1].kl_spent,
+        kl_spent=last.kl_spent,
+        kl_per_completion=last.kl,
+        hacking=own.get("hacking", ""),
         license="as the base model's",
         failures=(
             "a policy finds what its reward pays for, whether people want it or not: read the run's page",

@@ -14,7 +14,7 @@ from truing.grade import RewardFigures, longer_is_better, measure_reward
 from truing.methods.adapters import lora
 from truing.methods.comparing import By, added, render_comparisons
 from truing.methods.ranges import check_ranges
-from truing.methods.saving import new_folder, refuse_taken
+from truing.methods.saving import new_folder, place_to_load, refuse_taken
 from truing.model import ScalarModel
 from truing.run import Card
 from truing.types import InputError, Message
@@ -42,6 +42,8 @@ class RewardModelConfig:
     """The share of the steps in which the learning rate rises."""
     lora_rank: int = 0
     """0 trains every weight; above it, the head and LoRA matrices of this rank, merged when the model is saved."""
+    recompute: bool = False
+    """Makes activations again in the backward pass: a third more work, far less memory."""
     by: By = "prompt"
     """What training and held-out side do not share: a prompt, a customer or a labeler."""
     held_out: float = 0.2
@@ -106,10 +108,13 @@ def train_reward_model(
         InputError: the model cannot be loaded or is an adapter, the split leaves a side empty, nothing fits
             into the context, or `out` holds something.
     """
-    from truing.model import context_length, evaluating
-    from truing.train import RewardConfig, reward_modelling
+    from truing.model import context_length, evaluating, unwrapped
+    from truing.train import RewardConfig, reward_modelling, sharding, spread
 
     refuse_taken(out)
+    if config.lora_rank and sharding():
+        mend = "train all weights, or launch without FSDP"
+        raise InputError("a reward model's LoRA matrices cannot be merged into a sharded model", mend=mend)
     if ref.startswith("endpoint:"):
         raise InputError(
             f"this needs a model's weights, and {ref} has none here", mend="give a folder or hub:ID"
@@ -117,7 +122,7 @@ def train_reward_model(
     train, held_out = split_comparisons(
         comparisons.rows, by=config.by, held_out=config.held_out, key=config.seed
     )
-    model = ScalarModel.from_base(ref, config.seed, device=device)
+    model = ScalarModel.from_base(ref, config.seed, device=place_to_load(device))
     ground = model.ground or "held-out comparisons of the file it was trained on; no other texts"
     context = context_length(model.net)
     seen = render_comparisons(model.chat, train.rows, context=context, data=data)
@@ -126,12 +131,14 @@ def train_reward_model(
     if config.lora_rank:
         net = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="SEQ_CLS", kept=("score",))
         model.net = net
+    spread(unwrapped(model.net))
     numbers = RewardConfig(
         learning_rate=config.learning_rate,
         prompts_per_step=config.prompts_per_step,
         passes=config.passes,
         warmup=config.warmup,
         weight_decay=0.0,
+        recompute=config.recompute,
         key=config.seed,
     )
     trained = reward_modelling(

@@ -1,30 +1,44 @@
 """What every method begins with and leaves: a whole model, and an ordinary folder with its card."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from truing.model import find_folder, load_local
-from truing.run import Card, model_card
+from truing.model import find_folder, load_local, save_net
+from truing.run import Card, model_card, rank, world_size
 from truing.types import InputError
 
 if TYPE_CHECKING:
     from truing.model import LocalModel
 
 
-def load_policy(ref: str, *, whole: bool, device: str) -> "LocalModel":
-    """A model to train: in float32 if all of its weights are (`whole`), else as it is stored.
+def load_policy(
+    ref: str, *, whole: bool, device: str, quantize: Literal["4bit"] | None = None
+) -> "LocalModel":
+    """A model to train: in float32 if all of its weights are (`whole`), else as it is stored, or in four bits.
 
     Raises:
-        InputError: it cannot be loaded, or is an adapter.
+        InputError: it cannot be loaded, is an adapter, or is to be sharded in four bits.
     """
-    model = load_local(ref, device=device, dtype="float32" if whole else "auto")
+    place = place_to_load(device)
+    if quantize and place != device:
+        mend = "launch without FSDP: each process has the whole model in four bits"
+        raise InputError("a model in four bits is not sharded here", mend=mend)
+    model = load_local(ref, device=place, dtype="float32" if whole else "auto", quantize=quantize)
     folder = find_folder(ref)
     if (folder / "adapter_config.json").is_file():
         raise InputError("is an adapter, not a whole model", file=folder, mend="merge it into its base model")
     return model
+
+
+def place_to_load(device: str) -> str:
+    """Where the weights go first: into the machine's memory, where each GPU then takes its part of them."""
+    from truing.train import sharding
+
+    return "cpu" if sharding() else device
 
 
 def save_policy(model: "LocalModel", adapter: Any | None, ref: str, folder: Path) -> None:
@@ -32,10 +46,10 @@ def save_policy(model: "LocalModel", adapter: Any | None, ref: str, folder: Path
     from transformers import AutoConfig
 
     if adapter is not None:
-        adapter.save_pretrained(folder)
+        save_net(adapter, folder)
     else:
         stored = AutoConfig.from_pretrained(find_folder(ref)).dtype
-        model.net.to(stored or model.net.dtype).save_pretrained(folder)
+        save_net(model.net, folder, stored or model.net.dtype)
     model.chat.tokenizer.save_pretrained(folder)
 
 
@@ -45,15 +59,24 @@ def refuse_taken(out: Path) -> None:
     Raises:
         InputError: `out` is a file, or a folder that is not empty.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if rank() == 0 and out.exists() and (not out.is_dir() or any(out.iterdir())):
         problem = "is not empty" if out.is_dir() else "is a file, not a folder"
         raise InputError(problem, file=out, mend="choose another --out")
 
 
 @contextmanager
 def new_folder(out: Path, card: Card) -> Iterator[Path]:
-    """Yield a folder to save into; it gets the card as its README.md and becomes `out` when the block ends."""
+    """Yield a folder to save into; it gets the card as its README.md and becomes `out` when the block ends.
+
+    Of several processes the first makes it, and the others wait until it is there.
+    """
     from transformers.utils import logging
+
+    if rank():
+        with tempfile.TemporaryDirectory(prefix="truing-rank-") as own:
+            yield Path(own)
+        _wait()
+        return
 
     unfinished = out.with_name(out.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a life that was killed
@@ -69,3 +92,11 @@ def new_folder(out: Path, card: Card) -> Iterator[Path]:
     if out.exists():
         out.rmdir()
     unfinished.rename(out)
+    _wait()
+
+
+def _wait() -> None:
+    if world_size() > 1:
+        from truing.train import meet
+
+        meet()

@@ -6,7 +6,7 @@ From a reference to an ordinary folder, or a PEFT adapter, with a card.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from truing.data import DatasetType, dataset_type, place, read_example, read_jsonl, split_by_group
 from truing.methods.adapters import lora
@@ -42,11 +42,15 @@ class SFTConfig:
     """The share of the conversations that is not trained on, to tell the loss on what the model has not seen."""
     lora_rank: int = 0
     """0 trains every weight; above it, LoRA matrices of this rank beside every linear layer, saved as an adapter."""
+    quantize: Literal["", "4bit"] = ""
+    """4bit keeps the base model in four bits (NF4) under LoRA matrices: QLoRA (Dettmers et al. 2023)."""
+    recompute: bool = False
+    """Makes activations again in the backward pass: a third more work, far less memory."""
     seed: int = 0
     """Decides what is held out, the order of the rows, and the first values of LoRA matrices."""
 
     def __post_init__(self) -> None:
-        check_ranges(seed=self.seed, lora_rank=self.lora_rank)
+        check_ranges(seed=self.seed, lora_rank=self.lora_rank, quantize=self.quantize)
         if not 0 <= self.held_out < 1:
             raise InputError(f"held_out is a share below 1, not {self.held_out}")
 
@@ -133,10 +137,10 @@ def finetune(
         InputError: the model cannot be loaded or is an adapter, its template refuses a row, a row has
             nothing to train on or is longer than the context, or `out` holds something.
     """
-    from truing.train import SupervisedConfig, TokenRows, sequence_logprobs, supervised
+    from truing.train import SupervisedConfig, TokenRows, sequence_logprobs, spread, supervised
 
     refuse_taken(out)
-    model = load_policy(ref, whole=not config.lora_rank, device=device)
+    model = load_policy(ref, whole=not config.lora_rank, device=device, quantize=config.quantize or None)
     ground = model.ground or "not audited yet"  # before training: afterwards no norm is as it was born
     rendered = list(_rendered(model.chat, rows, data, context=model.trunk.context))
     train, held_out = _split(rows, config, data)
@@ -150,6 +154,7 @@ def finetune(
     adapter = None
     if config.lora_rank:
         adapter = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="CAUSAL_LM")
+    spread(model.net)
     before = loss(unseen) if unseen else 0.0
     numbers = SupervisedConfig(
         learning_rate=config.learning_rate,
@@ -157,12 +162,14 @@ def finetune(
         passes=config.passes,
         warmup=config.warmup,
         weight_decay=0.0,
+        recompute=config.recompute,
         key=config.seed,
     )
     trained = supervised(model.net, tokens, numbers, what=what, checkpoint=checkpoint)
     validation = Validation(len(unseen), before, loss(unseen)) if unseen else None
 
     how = f"LoRA of rank {config.lora_rank}" if config.lora_rank else "all weights"
+    how += " on a base in four bits" if config.quantize else ""
     card = Card(
         name=out.name,
         base_model=ref,

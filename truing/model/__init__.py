@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from truing.model.loading import computes_bfloat16, load, load_local
     from truing.model.local import LocalModel
     from truing.model.memory import BATCH_ROWS, BATCH_TOKENS, MemoryEstimate, estimate
+    from truing.model.memory_training import TrainingMemory, TrainingSetup, training_memory
     from truing.model.packing import PackedForward
     from truing.model.reasoning import Split
     from truing.model.refs import find_folder
+    from truing.model.rollout_engine import TRAINABLE, EndpointRollout, LocalRollout, RolloutEngine
     from truing.model.scalar import ScalarModel
     from truing.model.scalar_folder import scalar_head
     from truing.model.score import completion_logprobs
-    from truing.model.trunk import Trunk, context_length, evaluating, unwrapped
+    from truing.model.sharded import is_sharded, save_net, whole
+    from truing.model.trunk import Trunk, context_length, decoder_layers, evaluating, unwrapped
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -1,5 +1,6 @@
 """A model behind an OpenAI-compatible server: asked in parallel, retried, and not taken at its word."""
 
+import copy
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,25 @@ class EndpointModel:
         if not mark or not ref.startswith("endpoint:"):
             raise InputError("this reference is no endpoint", mend="write endpoint:URL#MODEL")
         return cls(url, model)
+
+    @property
+    def asks_logprobs(self) -> bool:
+        """Whether log-probabilities are asked for."""
+        return self._logprobs
+
+    def renamed(self, model: str, fingerprint: Fingerprint) -> "EndpointModel":
+        """Another model, or another version of it, behind the same URL and with the same settings."""
+        other = copy.copy(self)
+        other.model, other.fingerprint = model, fingerprint
+        return other
+
+    def command(self, path: str, body: Mapping[str, Any] | None, *, hint: str) -> None:
+        """Tell the server itself to do something: POST `path` below its root, waiting until it is done.
+
+        Raises:
+            EndpointError: it cannot be reached or refuses; `hint` says what may be missing.
+        """
+        self._line.command(path, body, hint=hint)
 
     def __repr__(self) -> str:
         return f"EndpointModel({self._line.url!r}, {self.model!r})"

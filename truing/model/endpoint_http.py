@@ -1,7 +1,7 @@
 """Asking one URL: bounded bodies, tries with pauses, and knowing when to give up."""
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from itertools import count
 from typing import Any, TypeVar
@@ -44,6 +44,19 @@ class Line:
         self._answered = False
         self._lost_in_a_row = 0
         self._renames_max_tokens = False
+
+    def command(self, path: str, body: Mapping[str, Any] | None, *, hint: str) -> None:
+        """POST to a path below the server's root; see `EndpointModel.command`."""
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        url = self.url.removesuffix("/v1") + path
+        try:
+            answer = httpx.post(url, json=body, headers=headers, timeout=self._timeout, verify=_tls())
+        except httpx.HTTPError as why:
+            said = self.sentence(RequestFailed(f"{type(why).__name__}: {why}"))
+            raise EndpointError(f"{url} cannot be reached ({said})") from None
+        if answer.status_code != 200:
+            said = self.sentence(RequestFailed(told(answer.content[: 2**20])))
+            raise EndpointError(f"{url} answered {answer.status_code}: {said}; {hint}")
 
     def client(self, connections: int) -> httpx.AsyncClient:
         """A connection pool; entered and left by the caller."""

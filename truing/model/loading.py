@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from truing.model.files import weight_files
 from truing.model.refs import base_and_adapter, find_folder
+from truing.run import local_rank, world_size
 from truing.types import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def load(
         ref: a folder (checkpoint or PEFT adapter), `hub:ID`, `endpoint:URL#MODEL`, or `SCHEME:NAME`
             for a scheme registered as an entry point `truing.schemes`.
         device: `auto` is the GPU if there is one (all of them, layer by layer, if there are several),
-            else the CPU; or `cpu`, `cuda`, `cuda:1`, `mps`.
+            else the CPU; or `cpu`, `cuda`, `cuda:1`, `mps`. Of several processes launched together
+            each has one GPU.
         dtype: `auto` is the checkpoint's own, except on a CPU: float16 becomes float32 there, and so
             does bfloat16 unless the processor computes in it. Or `float32`, `bfloat16`, `float16`.
         revision: branch, tag or commit of a Hub model.
@@ -124,6 +126,8 @@ def place_of(device: str) -> Any:
     import torch
 
     gpus = torch.cuda.device_count()
+    if device == "auto" and gpus and world_size() > 1:
+        return {"": f"cuda:{local_rank()}"}
     if device == "auto":
         return "auto" if gpus > 1 else {"": "cuda:0" if gpus else "cpu"}
     try:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 Mode = Literal["sample", "score", "train"]
 
-_SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
+SIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of a number."""
 BATCH_TOKENS, BATCH_ROWS = 32768, 64
 """The most padded tokens (prompt and new) and rows in a batch of sampling."""
-_NF4 = 0.5 + 4 / 64
+NF4 = 0.5 + 4 / 64
 """Bytes of a 4-bit weight: half a byte, and a float32 scale for each block of 64."""
 
 
@@ -85,35 +86,35 @@ def estimate(
     Raises:
         InputError: the reference has no configuration, or an option is impossible.
     """
-    config = _text_config(model)
+    config = text_config(model)
     if dtype == "auto":
         dtype = str(config.dtype or "float32").removeprefix("torch.")
     if devices is None:
         devices = _visible_devices()
-    if dtype not in _SIZES:
-        raise InputError(f"there is no dtype {dtype!r} for a model", mend=f"write {', '.join(_SIZES)}")
+    if dtype not in SIZES:
+        raise InputError(f"there is no dtype {dtype!r} for a model", mend=f"write {', '.join(SIZES)}")
     if mode == "train" and quantize:
         raise InputError("quantized weights cannot be trained", mend="leave quantize out")
     if min(rows, tokens, devices, chunk) < 1:
         raise InputError("rows, tokens, devices and chunk are at least 1")
-    net = _hollow(config)
-    parameters = _parameters(net)
-    embeddings = _parameters(net.get_input_embeddings(), net.get_output_embeddings())
-    size, layers = _SIZES[dtype], config.num_hidden_layers
+    net = hollow(config)
+    parameters = parameter_count(net)
+    embeddings = parameter_count(net.get_input_embeddings(), net.get_output_embeddings())
+    size, layers = SIZES[dtype], config.num_hidden_layers
     weights = parameters * size
     if quantize:
-        weights = int(embeddings * size + (parameters - embeddings) * _NF4)
+        weights = int(embeddings * size + (parameters - embeddings) * NF4)
     training = mode == "train"
     gathered = (weights - embeddings * size) / layers if training and devices > 1 else 0
-    shape = _Shape.of(config, net, size)
+    shape = Shape.of(config, net, size)
     saved = layers * shape.saved if training else 0
     setting = f"{mode}, {rows} x {tokens} tokens, {quantize or dtype}, {devices} device{'s' * (devices > 1)}"
     return MemoryEstimate(
         parameters=parameters,
         weights=ceil(weights / devices + gathered),
-        cache=ceil(_cache(config, shape, rows, tokens) / devices) if mode == "sample" else 0,
+        cache=ceil(cache_bytes(config, shape, rows, tokens) / devices) if mode == "sample" else 0,
         activations=rows * tokens * (saved + shape.transient),
-        logits=_logits(mode, config.vocab_size, rows, min(chunk, rows * tokens), size),
+        logits=logit_bytes(mode, config.vocab_size, rows, min(chunk, rows * tokens), size),
         gradients=ceil(parameters * size / devices) if training else 0,
         optimizer=ceil(2 * parameters * size / devices) if training else 0,
         setting=setting,
@@ -121,7 +122,7 @@ def estimate(
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     """Bytes per token and layer."""
 
     keys_values: int
@@ -131,7 +132,8 @@ class _Shape:
     """The most that lives at once inside a layer."""
 
     @classmethod
-    def of(cls, config: Any, net: Any, size: int) -> "_Shape":
+    def of(cls, config: Any, net: Any, size: int) -> "Shape":
+        """Of a model without storage, with activations of `size` bytes a number."""
         hidden, heads = config.hidden_size, config.num_attention_heads
         head = getattr(config, "head_dim", None) or hidden // heads
         queries, keys = heads * head, (getattr(config, "num_key_value_heads", None) or heads) * head
@@ -157,7 +159,7 @@ def _norm_width(net: Any, queries: int, keys: int) -> int:
     return sum(widths.get(name.rpartition(".")[2], module.weight.numel()) for name, module in norms)
 
 
-def _cache(config: Any, shape: _Shape, rows: int, tokens: int) -> int:
+def cache_bytes(config: Any, shape: Shape, rows: int, tokens: int) -> int:
     """Bytes of keys and values; a layer with a sliding window keeps only the window.
 
     One layer's worth comes on top: a growing cache is copied layer by layer.
@@ -168,7 +170,7 @@ def _cache(config: Any, shape: _Shape, rows: int, tokens: int) -> int:
     return rows * shape.keys_values * (sum(kept) + max(kept))
 
 
-def _logits(mode: Mode, vocabulary: int, rows: int, chunk: int, size: int) -> int:
+def logit_bytes(mode: Mode, vocabulary: int, rows: int, chunk: int, size: int) -> int:
     """Bytes of the logits in float32, of what they were made from, and of their copies."""
     if mode == "sample":
         return rows * vocabulary * 4 * 4
@@ -176,7 +178,7 @@ def _logits(mode: Mode, vocabulary: int, rows: int, chunk: int, size: int) -> in
     return chunk * vocabulary * (4 * (3 if mode == "train" else 2) + narrow)
 
 
-def _hollow(config: Any) -> Any:
+def hollow(config: Any) -> Any:
     """The model without storage for its weights."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -194,12 +196,13 @@ def _visible_devices() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def _parameters(*modules: Any) -> int:
+def parameter_count(*modules: Any) -> int:
     """Parameters of the modules, shared ones counted once."""
     return sum({id(p): p.numel() for module in modules for p in module.parameters()}.values())
 
 
-def _text_config(model: "str | Path | PreTrainedConfig") -> Any:
+def text_config(model: "str | Path | PreTrainedConfig") -> Any:
+    """The configuration of the language model that a reference names, or inside a configuration."""
     if isinstance(model, (str, Path)):
         from truing.model.checkpoint import read_config
 

@@ -154,18 +154,24 @@ def packed_attention(  # noqa: PLR0913  transformers decides on them
         return out.transpose(1, 2).flatten(0, 1)
 
     roots = len(row_lengths) - len(row_after)
-    runs = _runs(row_lengths[:roots]) + [(1, length) for length in row_lengths[roots:]]
+    # Rows of equal length that go on from the same one are attended to together.
+    going_on = [
+        (len(list(run)), length, row)
+        for (length, row), run in groupby(zip(row_lengths[roots:], row_after, strict=True))
+    ]
+    runs = _runs(row_lengths[:roots]) + [(count, length) for count, length, _ in going_on]
     flat = [_split(x.transpose(1, 2)[0], runs) for x in (query, key, value)]
     cut = [
         [x.view(-1, length, *x.shape[1:]).transpose(1, 2) for x, (_, length) in zip(part, runs, strict=True)]
         for part in flat
     ]
-    whole = len(runs) - len(row_after)
+    whole = len(runs) - len(going_on)
     out = [attend(*qkv) for qkv in zip(*(part[:whole] for part in cut), strict=True)]
     if row_after:
         begun = [[row[None] for block in part[:whole] for row in block] for part in cut[1:]]
-        for q, k, v, row in zip(*(part[whole:] for part in cut), row_after, strict=True):
-            out.append(attend(q, torch.cat([begun[0][row], k], 2), torch.cat([begun[1][row], v], 2)))
+        for q, k, v, (count, _, row) in zip(*(part[whole:] for part in cut), going_on, strict=True):
+            first = [states[row].expand(count, -1, -1, -1) for states in begun]
+            out.append(attend(q, torch.cat([first[0], k], 2), torch.cat([first[1], v], 2)))
     return torch.cat(out)[None], None
 
 

@@ -107,8 +107,10 @@ class ScalarModel:
         tokenizer's padding token: it is one that ends no turn, since transformers reads the number at
         the last token that is not padding.
         """
+        from truing.model.sharded import save_net
+
         net: Any = self.net
         if hasattr(net, "merge_and_unload"):
             net = copy.deepcopy(net).merge_and_unload()
-        net.save_pretrained(folder)
+        save_net(net, folder)
         self.chat.tokenizer.save_pretrained(folder)

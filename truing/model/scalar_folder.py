@@ -135,7 +135,7 @@ def scores(net: "PreTrainedModel", rows: Sequence[Sequence[int]]) -> NDArray[np.
     inner, head = unwrapped(net), scalar_head(net)
     _check(inner, rows)
     by_length = sorted(rows, key=len)
-    with evaluating(inner), torch.inference_mode():
+    with evaluating(inner), torch.no_grad():
         sample = [torch.tensor(row, device=inner.device) for row in (by_length[0], by_length[-1])]
         forward = PackedForward(inner, sample)
 

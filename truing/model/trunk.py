@@ -43,7 +43,7 @@ class Trunk:
         config = net.config.get_text_config(decoder=True)
         self.width: int = config.hidden_size
         self.context = context_length(net)
-        self.layers = _decoder_layers(net, config.num_hidden_layers)
+        self.layers = decoder_layers(net)
         self._head: nn.Module = net.get_output_embeddings()
         self._softcap: float | None = getattr(config, "final_logit_softcapping", None)  # Gemma
         # Cohere multiplies, Granite divides.
@@ -95,7 +95,7 @@ class Trunk:
         if not types <= {"full_attention", "sliding_attention"}:
             return False
         sequences, lengths = [[1, 2, 3], [3, 2, 1, 0]], [3, 4]
-        with evaluating(self.net), torch.inference_mode():
+        with evaluating(self.net), torch.no_grad():
             together = self.hidden(packed(sequences, lengths, [[0, 1], [1, 0]], self.device))
             apart = self.hidden(right_padded(sequences, lengths, self.device))
         rows = [torch.cat([apart[0, :3], apart[1]]), torch.cat([apart[1], apart[0, :3]])]
@@ -104,7 +104,7 @@ class Trunk:
     def _check_head(self) -> int:
         """The number of logits."""
         batch = right_padded([[0, 1, 2]], [3], self.device)
-        with evaluating(self.net), torch.inference_mode():
+        with evaluating(self.net), torch.no_grad():
             ours = self.logits(self.hidden(batch))
             mask = torch.ones_like(batch.ids)
             theirs: Tensor = self.net(input_ids=batch.ids, attention_mask=mask, use_cache=False).logits
@@ -146,7 +146,13 @@ def evaluating(net: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _decoder_layers(net: "PreTrainedModel", count: int) -> nn.ModuleList:
+def decoder_layers(net: "PreTrainedModel") -> nn.ModuleList:
+    """The list of the model's decoder layers.
+
+    Raises:
+        InputError: there is none of the length that the configuration tells.
+    """
+    count = net.config.get_text_config(decoder=True).num_hidden_layers
     for child in net.get_decoder().children():
         if isinstance(child, nn.ModuleList) and len(child) == count:
             return child

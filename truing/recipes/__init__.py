@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from truing.recipes.conversion import ORGANISM_TUNING, convert
     from truing.recipes.demo import Demo, run_demo
     from truing.recipes.hacking_page import hacking_summary, policy_page
+    from truing.recipes.memory_plan import DryMethod, dry_run, dry_table
     from truing.recipes.realignment import realign
     from truing.recipes.rule_reward_rows import read_gold, read_recipes, read_rule_rows
     from truing.recipes.rule_rewards import RuleRewardJob, align_rbr

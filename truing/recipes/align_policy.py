@@ -15,6 +15,7 @@ from truing.methods import (
     PolicyRun,
     PolicyTuned,
     PPOTuningConfig,
+    measured_before,
     read_conversations,
     read_pretraining,
     read_prompts,
@@ -26,7 +27,7 @@ from truing.recipes.aligning import TrainingJob, training_job
 from truing.recipes.hacking_page import hacking_summary, policy_page
 from truing.recipes.policy_journals import PolicyJournals
 from truing.recipes.town_prompts import SCHEME, town_data, town_pretraining, town_prompts
-from truing.train import EarlyStop, read_hacking
+from truing.train import EarlyStop
 from truing.types import InputError, digest, thaw
 
 
@@ -145,7 +146,7 @@ def align_ppo(
         mixed = Mixed(shown, tuple(texts), value)
         tuned = tune_by_ppo(
             model, run, mixed, job.folder, config,
-            start=job.run.path / "start", checkpoint=job.checkpoint, device=device,
+            start=job.run.origin / "start", checkpoint=job.checkpoint, device=device,
         )  # fmt: skip
         return _finish(job, journals, tuned, whole)
 
@@ -173,10 +174,7 @@ def _begin(
         reward,
         data,
         watched=watched,
-        card=lambda: {
-            "reward": journals.definition,
-            "failures": (hacking_summary(read_hacking(journals.rows())),),
-        },
+        card=lambda: {"reward": journals.definition, "hacking": hacking_summary(journals.report)},
         observe=journals.observe,
         known=journals.held_out(),
         measured=journals.measured,
@@ -185,7 +183,7 @@ def _begin(
 
 
 def _early_stop(source: PolicySource, config: GRPOTuningConfig | PPOTuningConfig) -> EarlyStop:
-    times = -(-config.updates // config.measure_every) if config.measure_every and config.held_out else 0
+    times = len(measured_before(config.updates, config.measure_every)) if config.held_out else 0
     try:
         return EarlyStop(source.stop_for, times)
     except ValueError as why:
@@ -207,7 +205,7 @@ def _finish(
 ) -> dict[str, Any]:
     updates = journals.rows()
     last = updates[-1]
-    report = read_hacking(updates, journals.ends(len(updates)))
+    report = journals.report
     told = {
         "reward": journals.definition,
         "updates": len(updates),

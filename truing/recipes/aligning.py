@@ -23,7 +23,7 @@ from truing.methods import (
 )
 from truing.model import identify
 from truing.recipes.preference_page import preference_page
-from truing.run import Run
+from truing.run import Run, rank
 from truing.types import InputError, thaw
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def training_job(
                 shutil.rmtree(job.folder)
             yield job
     except InputError:
-        if new and {path.name for path in out.glob("*")} <= {"run.json", "lock"}:
+        if new and rank() == 0 and {path.name for path in out.glob("*")} <= {"run.json", "lock"}:
             shutil.rmtree(out)
         raise
 

@@ -12,7 +12,7 @@
 from collections.abc import Mapping, Sequence
 
 from truing.run import Journal, Run
-from truing.train import EarlyStop, Sample, Update
+from truing.train import EarlyStop, HackingReport, Sample, Update, read_hacking
 from truing.types import FrozenDict
 
 
@@ -71,6 +71,12 @@ class PolicyJournals:
             if not third < row["update"] <= updates - third
         )
         return [Sample.from_json(row) for row in shown]
+
+    @property
+    def report(self) -> HackingReport:
+        """Whether the reward was hacked, by what is written down so far."""
+        updates = self.rows()
+        return read_hacking(updates, self.ends(len(updates)))
 
     def _begin(self, number: int) -> None:
         for name in ("updates", "samples", "stop"):

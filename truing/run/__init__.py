@@ -15,5 +15,6 @@ if TYPE_CHECKING:
     from truing.run.journal import Journal
     from truing.run.ledger import Ledger, RunRow
     from truing.run.meter import progress
+    from truing.run.ranks import local_rank, rank, world_size
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from truing import __version__
 from truing.run.disk import replace_file
 from truing.run.journal import Journal
 from truing.run.lock import take_lock
+from truing.run.ranks import rank
 from truing.types import FrozenDict, InputError, Record, StorageError, digest, dumps, freeze, thaw
 
 _RECORD, _LOCK, _TIMING = "run.json", "lock", "timing.json"
@@ -53,8 +56,8 @@ class Run:
     ```
     """
 
-    def __init__(self, path: Path, config_hash: str, lock: int) -> None:
-        self.path, self.config_hash = path, config_hash
+    def __init__(self, path: Path, config_hash: str, lock: int, *, followed: Path | None = None) -> None:
+        self.path, self.config_hash, self._followed = path, config_hash, followed
         self._lock: int | None = lock
         self._journals: dict[str, Journal] = {}
 
@@ -73,6 +76,9 @@ class Run:
         to their digests; `parents` are the config hashes of runs that this one builds on. A run is
         resumed if and only if all three are equal.
 
+        Of several processes that were launched together the first has the folder. The others each
+        write into one of their own, which is gone when they close it, and begin with what it holds.
+
         Raises:
             InputError: the folder cannot be used, holds something else, or a run of another
                 configuration; the sentence names what differs.
@@ -83,6 +89,11 @@ class Run:
         path = Path(dir)
         identity = (FrozenDict(config), FrozenDict(inputs or {}), tuple(parents))
         wanted = _RunRecord(digest(identity), __version__, *identity)
+        if rank():
+            own = Path(tempfile.mkdtemp(prefix="truing-rank-"))
+            if (path / "journal").is_dir():
+                shutil.copytree(path / "journal", own / "journal")
+            return cls(own, wanted.config_hash, take_lock(own / _LOCK), followed=path)
         with _usable(path):
             path.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(path)
@@ -97,6 +108,11 @@ class Run:
             os.close(lock)
             raise
         return cls(path, wanted.config_hash, lock)
+
+    @property
+    def origin(self) -> Path:
+        """The folder that all processes of the job see: the first's."""
+        return self._followed or self.path
 
     def journal(self, name: str) -> Journal:
         """The journal `journal/NAME.jsonl`, repaired on its first use in this run.
@@ -132,7 +148,8 @@ class Run:
         Raises:
             InputError: the file is damaged.
         """
-        return _read_json(self._place(name))
+        place = self._place(name)
+        return _read_json(place if self._followed is None else self._followed / name)
 
     def timing(self, name: str, seconds: float) -> None:
         """Add to what a step took, over all resumptions; `timing.json` is the only file with a clock.
@@ -151,6 +168,8 @@ class Run:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+            if self._followed is not None:
+                shutil.rmtree(self.path, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.train.compared import ComparedRows
+    from truing.train.distributed import meet, sharding, spread
     from truing.train.early_stop import EarlyStop, StopDecision
     from truing.train.engine import Trained
     from truing.train.hacking import held_out_series, read_hacking

@@ -19,9 +19,11 @@ from torch import Tensor
 from truing.model import PackedForward
 from truing.numerics import generator
 from truing.run import progress
+from truing.train.distributed import Fleet
 from truing.train.optimizer import OptimizerConfig, adamw, descend, schedule
 from truing.train.parts import Part, Reader, autocast
 from truing.train.plan import Plan
+from truing.train.recompute import recomputing
 from truing.train.resume import Resume
 from truing.train.rows import TokenRows
 
@@ -95,13 +97,18 @@ def run(job: Job, loss: Loss) -> Trained:
     device = net.device
     reader = Reader(net, job.rows, job.borders, job.shared)
     optimizer = adamw(net, config)
+    fleet = Fleet.of(net)
     resume = Resume(job.checkpoint, net, optimizer, config, job.identity)
     losses = resume.losses
-    with progress(len(steps), job.what, unit="steps") as advance, _training(net, device, reader.forward):
+    with (
+        progress(len(steps), job.what, unit="steps") as advance,
+        _training(net, device, reader.forward),
+        recomputing(net, on=config.recompute, again=job.forward_context),
+    ):
         advance(len(losses))
         for number in range(len(losses), len(steps)):
-            torch.manual_seed(int(generator(config.key, "dropout", str(number)).integers(2**63)))
-            losses.append(_backward(job, loss, reader, steps.step(number)))
+            torch.manual_seed(_dropout_seed(config.key, number, fleet.rank))
+            losses.append(_backward(job, loss, reader, steps.step(number), fleet))
             rate = config.learning_rate * schedule(number, len(steps), config)
             descend(net, optimizer, losses[-1], rate=rate, clip=config.clip, what=job.what, step=number)
             resume.save(time.process_time() - started, last=number + 1 == len(steps))
@@ -119,17 +126,21 @@ def run(job: Job, loss: Loss) -> Trained:
     )
 
 
-def _backward(job: Job, loss: Loss, reader: Reader, chosen: NDArray[np.int64]) -> float:
+def _dropout_seed(key: int, step: int, rank: int) -> int:
+    return int(generator(key, "dropout", f"{step}/{rank}" if rank else str(step)).integers(2**63))
+
+
+def _backward(job: Job, loss: Loss, reader: Reader, chosen: NDArray[np.int64], fleet: Fleet) -> float:
     """Add the gradient of a step's mean loss to the parameters; return the loss."""
-    share = 1 / float(job.weights[chosen].sum())
+    share = fleet.scale / float(job.weights[chosen].sum())
     device = job.net.device
     total = torch.zeros((), device=device)
-    for units in reader.batches(chosen):
+    for units, counts in fleet.batches(reader, chosen):
         with job.forward_context():
             part = reader.read(units)
         with autocast(device):
-            total += backward_part(loss, part, share, job.extra_loss)
-    return float(total)
+            total += backward_part(loss, part, share if counts else 0.0, job.extra_loss)
+    return float(fleet.gathered(job.net, total))
 
 
 def backward_part(loss: Loss, part: Part, share: float, extra_loss: ExtraLoss | None) -> Tensor:

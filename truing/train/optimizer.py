@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from truing.model import is_sharded
+from truing.train.distributed import Fleet
 from truing.types import InputError
 
 
@@ -27,6 +29,8 @@ class AdamWConfig:
     """AdamW's decay of the mean squared gradient."""
     clip: float = 1.0
     """The largest norm of a step's gradient."""
+    recompute: bool = False
+    """Makes a layer's activations again in the backward pass: a third more work, a fraction of the memory."""
     key: int = 0
     """Decides all that is drawn: the order of the rows, what dropout drops, samples."""
 
@@ -86,9 +90,11 @@ def adamw(net: nn.Module, config: AdamWConfig) -> torch.optim.Optimizer:
     other = {str(p.dtype) for p in trained} - {"torch.float32"}
     if other:
         raise InputError(f"cannot train weights of {min(other)}", mend="load the model with dtype float32")
+    # A fused step takes tensors of one kind: those that FSDP2 has sharded, and whole ones.
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in some if (p.ndim > 1) == matrices], "weight_decay": decay}
+        for matrices, decay in ((True, config.weight_decay), (False, 0.0))
+        for some in ([p for p in trained if is_sharded(p)], [p for p in trained if not is_sharded(p)])
     ]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
@@ -124,7 +130,7 @@ def descend(
     """
     if not math.isfinite(loss):
         raise InputError(f"{what}: the loss of step {step + 1} is {loss}", mend="lower the learning rate")
-    norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
+    norm = Fleet.of(net).clip(net, clip)
     if not bool(norm.isfinite()):
         problem = f"{what}: the gradient of step {step + 1} is not finite"
         raise InputError(problem, mend="lower the learning rate")

@@ -91,7 +91,7 @@ class Reader:
         leads = np.where(begun > 0, np.repeat(groups[:-1], sizes), np.arange(len(numbers)))
         reach = np.where(begun > 0, begun, full)
         roots = sorted(dict.fromkeys(leads.tolist()), key=lambda k: -reach[k])
-        rest = np.flatnonzero(begun).tolist()
+        rest = sorted(np.flatnonzero(begun).tolist(), key=lambda k: (leads[k], full[k]))
         cuts = [(k, 0, reach[k]) for k in roots] + [(k, begun[k], full[k]) for k in rest]
         lengths = [int(stop - start) for _, start, stop in cuts]
         starts = np.cumsum([0, *lengths])

@@ -4,15 +4,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from truing.model import LocalModel, ScalarModel
+from truing.model import LocalModel, RolloutEngine, ScalarModel
 from truing.numerics import AdaptiveKL, FixedKL
 from truing.run import progress
+from truing.train.distributed import Fleet, sharding
 from truing.train.engine import ExtraLoss, ForwardContext
 from truing.train.policy_batch import PolicyBatch, Rewards, learnt_from, readable, settled
 from truing.train.policy_config import PolicyConfig
@@ -21,7 +23,7 @@ from truing.train.policy_reading import ReadingNet, adapter_off, check_adapter, 
 from truing.train.policy_records import PromptRow, Sample, Update
 from truing.train.policy_step import PolicyOptimizer, Steps, ValueOptimizer
 from truing.train.resume import Resume, Stateful, Weights, weights_digest
-from truing.train.rollout import Engine, Flat, Rollout, check_prompts, roll_out
+from truing.train.rollout import Flat, Rollout, check_prompts, roll_out
 from truing.train.rows import TokenRows
 from truing.types import Completion, FrozenDict, InputError, digest
 
@@ -60,7 +62,7 @@ def policy_learning(  # noqa: PLR0913  what a loop is made of
     value: ScalarModel | None = None,
     ptx: TokenRows | None = None,
     checkpoint: Path | None = None,
-    engine: Engine | None = None,
+    engine: RolloutEngine | None = None,
     observe: Observe = lambda _update, _samples: None,
     measure: Measure = lambda _update: {},
     extra_loss: ExtraLoss | None = None,
@@ -77,6 +79,9 @@ def policy_learning(  # noqa: PLR0913  what a loop is made of
 
     The same weights, prompts, rewards and configuration give the same weights, bit for bit, on one kind
     of machine with one number of threads. The global random generators are left as they were.
+
+    Of several processes each writes its part of a rollout and reads its part of the prompts; the first
+    alone asks the rewards. All observe and measure, and what the first says is what counts.
 
     Args:
         model: the policy, trained where its parameters require a gradient; these must be float32.
@@ -118,7 +123,7 @@ def policy_learning(  # noqa: PLR0913  what a loop is made of
         resume = Resume(
             checkpoint, learner.policy.net, learner.optimizer.optimizer, config, identity, more=learner.kept()
         )
-        history = learner.history
+        history, fleet = learner.history, Fleet.of(learner.policy.net)
         with progress(config.updates, what, unit="updates") as advance:
             advance(len(history.updates))
             while len(history.updates) < config.updates and not history.stopped:
@@ -126,11 +131,10 @@ def policy_learning(  # noqa: PLR0913  what a loop is made of
                 try:
                     rollout = roll_out(model, engine, prompts, config, number)
                     paid = _paid(rollout)
-                    rewards = reward(
-                        [rollout.prompts[i] for i in paid], [rollout.completions[i] for i in paid]
-                    )
+                    shown = ([rollout.prompts[i] for i in paid], [rollout.completions[i] for i in paid])
+                    rewards = fleet.first(partial(reward, *shown))
                     scores = settled(rollout, paid, rewards.total, config)
-                    held_out = FrozenDict(measure(number + 1))
+                    held_out = FrozenDict(fleet.told(measure(number + 1)))
                 except BaseException:  # nothing has moved since the last update, which may not be saved yet
                     resume.save(time.process_time() - started, last=True)
                     raise
@@ -145,7 +149,8 @@ def policy_learning(  # noqa: PLR0913  what a loop is made of
                     learner.control.update(row.kl, len(batch.flat.of))
                 history.updates.append(row)
                 resume.losses.append(row.loss)
-                history.stopped = bool(observe(row, samples(rollout, paid, rewards, scores, nats, number)))
+                ended = observe(row, samples(rollout, paid, rewards, scores, nats, number))
+                history.stopped = bool(fleet.told(ended))
                 resume.save(
                     time.process_time() - started, last=history.stopped or number + 1 == config.updates
                 )
@@ -269,6 +274,9 @@ def _check(
     value: ScalarModel | None,
     ptx: TokenRows | None,
 ) -> None:
+    if sharding():
+        problem = "policy learning samples from the model that it trains, whose layers FSDP would take apart"
+        raise InputError(problem, mend="launch it without FSDP: each process has the whole model")
     if reference is None and config.kl_coef > 0:
         raise InputError("a price of divergence needs a reference", mend="give one, or set kl_coef to 0")
     if isinstance(reference, str) and reference != "adapter off":

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from truing.model import LocalModel, PackedForward, ScalarModel, evaluating, scalar_head, unwrapped
 from truing.numerics import chunked_logprobs
+from truing.train.distributed import Fleet
 from truing.train.parts import Part, Reader, autocast
 from truing.train.rollout import Flat
 from truing.types import InputError
@@ -42,15 +43,15 @@ class ReadingNet:
 
     def read(self, flat: Flat) -> Tensor:
         """The number of each completion token of the rollout [M], float32."""
-        reader = self.reader(flat)
-        numbers = torch.empty(int(flat.starts[-1]), device=self.net.device)
+        reader, fleet = self.reader(flat), Fleet.of(self.net)
+        numbers = torch.zeros(int(flat.starts[-1]), device=self.net.device)
         units = torch.arange(len(flat.borders) - 1).numpy()
         with torch.no_grad(), evaluating(self.net), self._context(), self.forward.attending():
-            for batch in reader.batches(units):
+            for batch, _ in fleet.batches(reader, units):
                 part = reader.read(batch)
                 with autocast(self.net.device):
                     numbers[flat.tokens(part.rows).to(numbers.device)] = self._per_token(part).float()
-        return numbers
+        return fleet.total(numbers)
 
 
 def policy_net(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from truing.model import LocalModel, ScalarModel
 from truing.numerics import clipped_policy_loss, clipped_value_loss, generator, kl_penalty, token_weights
+from truing.train.distributed import Fleet
 from truing.train.engine import ExtraLoss, ForwardContext, backward_part
 from truing.train.loss import LOGIT_ROWS, backward_nll, logprobs_once
 from truing.train.optimizer import adamw, descend
@@ -18,6 +19,7 @@ from truing.train.parts import Part, Reader, autocast
 from truing.train.policy_batch import PolicyBatch
 from truing.train.policy_config import PolicyConfig
 from truing.train.policy_reading import ReadingNet, values_of
+from truing.train.recompute import recomputing
 from truing.train.rollout import drawn
 from truing.train.rows import TokenRows
 
@@ -37,6 +39,17 @@ class Steps:
     """Tokens whose ratio was computed."""
     furthest: float = 0.0
     """The largest absolute log-ratio."""
+
+    def gather(self, fleet: Fleet) -> None:
+        """Take in what the other processes saw of their units."""
+        if fleet.size == 1:
+            return
+        seen = ~self.logp.isnan()
+        number = fleet.total(seen.float())  # how many processes have read a token
+        self.logp = fleet.total(self.logp.nan_to_num(0.0)) / number  # 0 / 0 is NaN again
+        told = fleet.everyones((self.clipped, self.seen, self.furthest))
+        self.clipped, self.seen = (sum(each) for each in list(zip(*told, strict=True))[:2])
+        self.furthest = max(furthest for _, _, furthest in told)
 
 
 class Averaged:
@@ -89,6 +102,7 @@ class PolicyOptimizer:
         if ptx is not None:
             self._ptx_reader = Reader(policy.net, ptx, np.arange(len(ptx) + 1), forward=policy.forward)
         self._extra_loss, self._context = extra_loss, forward_context
+        self._fleet = Fleet.of(policy.net)
 
     def learn(self, batch: PolicyBatch, update: int, value: "ValueOptimizer | None") -> Steps:
         """Go through the rollout in minibatches of whole prompts, `inner_epochs` times."""
@@ -96,17 +110,19 @@ class PolicyOptimizer:
         steps = Steps(
             torch.full_like(batch.advantages, torch.nan) if batch.old is None else batch.old.clone()
         )
-        for number in range(config.inner_epochs):
-            order = generator(config.key, "minibatches", str(update), str(number)).permutation(units)
-            for part, chosen in enumerate(np.array_split(order, config.minibatches)):
-                if not len(chosen):
-                    continue
-                step = (update * config.inner_epochs + number) * config.minibatches + part
-                torch.manual_seed(int(generator(config.key, "step", str(step)).integers(2**63)))
-                self._step(batch, np.sort(chosen), step, config.rate(update), steps)
-                if value is not None:
-                    loss = value.step(batch, np.sort(chosen), step, config.rate(update))
-                    steps.value_losses.append(loss)
+        with recomputing(self._policy.net, on=config.recompute, again=self._context):
+            for number in range(config.inner_epochs):
+                order = generator(config.key, "minibatches", str(update), str(number)).permutation(units)
+                for part, chosen in enumerate(np.array_split(order, config.minibatches)):
+                    if not len(chosen):
+                        continue
+                    step = (update * config.inner_epochs + number) * config.minibatches + part
+                    torch.manual_seed(int(generator(config.key, "step", str(step)).integers(2**63)))
+                    self._step(batch, np.sort(chosen), step, config.rate(update), steps)
+                    if value is not None:
+                        loss = value.step(batch, np.sort(chosen), step, config.rate(update))
+                        steps.value_losses.append(loss)
+        steps.gather(self._fleet)
         return steps
 
     def _step(
@@ -126,14 +142,14 @@ class PolicyOptimizer:
         loss = self._loss(batch, weights, steps)
         with self._policy.forward.attending():
             reader = self._policy.reader(flat)
-            for some in reader.batches(learning) if len(learning) else ():
+            for some, _ in self._fleet.batches(reader, learning) if len(learning) else ():
                 with self._context():
                     part = reader.read(some)
                 with autocast(part.hidden.device):
                     total += backward_part(loss, part, 1 / float(flat.counts[rows].sum()), self._extra_loss)
             if ptx is not None:
                 steps.ptx_losses.append(self._backward_ptx(ptx))
-        steps.losses.append(float(total))
+        steps.losses.append(float(self._fleet.gathered(self._policy.net, total)))
         whole = steps.losses[-1] + config.ptx_coef * (steps.ptx_losses[-1] if ptx is not None else 0.0)
         norm = descend(
             self._policy.net, self.optimizer, whole,
@@ -197,7 +213,7 @@ class PolicyOptimizer:
         trunk, reader = self._model.trunk, self._ptx_reader
         share = 1 / float(self._ptx.trained[rows].sum())
         total = torch.zeros((), device=trunk.device)
-        for some in reader.batches(rows):
+        for some, _ in self._fleet.batches(reader, rows):
             with self._context():
                 part = reader.read(some)
             with autocast(trunk.device):
@@ -207,7 +223,7 @@ class PolicyOptimizer:
                     part.ids[part.trained],
                     self._config.ptx_coef * share,
                 )
-        return float(total) / self._config.ptx_coef
+        return float(self._fleet.total(total)) / self._config.ptx_coef
 
 
 class ValueOptimizer:
@@ -225,9 +241,9 @@ class ValueOptimizer:
         assert batch.returns is not None
         tokens = int(flat.counts[rows_of(batch, units)].sum())
         total = torch.zeros((), device=net.device)
-        with self.net.forward.attending():
-            reader = self.net.reader(flat)
-            for some in reader.batches(units):
+        with self.net.forward.attending(), recomputing(net, on=config.recompute):
+            reader, fleet = self.net.reader(flat), Fleet.of(net)
+            for some, _ in fleet.batches(reader, units):
                 part = reader.read(some)
                 at = flat.tokens(part.rows).to(net.device)
                 with autocast(net.device):
@@ -236,6 +252,7 @@ class ValueOptimizer:
                 loss = each.sum() / tokens
                 torch.autograd.backward(loss)
                 total += loss.detach()
+        total = fleet.gathered(net, total)
         descend(
             net, self.optimizer, float(total), rate=config.value_learning_rate * share, clip=config.clip,
             what=f"{self._what}, value model", step=step,

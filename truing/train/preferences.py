@@ -16,6 +16,7 @@ from truing.model import Trunk, unwrapped
 from truing.numerics import chunked_logprobs, implicit_rewards, ranking_loss
 from truing.run import progress
 from truing.train.compared import ComparedRows
+from truing.train.distributed import Fleet
 from truing.train.engine import ExtraLoss, ForwardContext, Job, Trained, run
 from truing.train.loss import LOGIT_ROWS, logprobs_once
 from truing.train.optimizer import OptimizerConfig, check_above_zero
@@ -142,17 +143,22 @@ def sequence_logprobs(
     else:
         flat, borders, shared = rows, np.arange(len(rows) + 1), None
     reader = Reader(net, flat, borders, shared)
-    sums = np.empty(len(flat), np.float32)
-    batches = reader.batches(np.arange(len(borders) - 1))
+    fleet = Fleet.of(net)
+    sums = np.zeros(len(flat), np.float32)
+    batches = fleet.batches(reader, np.arange(len(borders) - 1))
     with progress(len(batches), what, unit="batches") as advance, torch.no_grad(), reader.forward.attending():
-        for units in batches:
+        for units, counted in batches:
             part = reader.read(units)
             with autocast(trunk.device):
                 hidden = part.hidden[part.before]
                 logprobs = chunked_logprobs(hidden, trunk.logits, part.ids[part.trained])
             counts = flat.trained[part.rows].tolist()
-            sums[part.rows] = torch.stack([row.sum() for row in torch.split(logprobs, counts)]).cpu().numpy()
+            if counted:
+                sums[part.rows] = (
+                    torch.stack([row.sum() for row in torch.split(logprobs, counts)]).cpu().numpy()
+                )
             advance(1)
+    fleet.total(torch.from_numpy(sums))  # the same memory
     return sums
 
 

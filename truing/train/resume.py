@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from truing.model import whole
 from truing.run import replace_file
+from truing.train.distributed import Fleet, fill
 from truing.types import InputError, digest
 
 if TYPE_CHECKING:
@@ -40,20 +42,31 @@ class Weights:
     """The trained weights of a net, with their optimiser, as something that can be kept."""
 
     def __init__(self, net: "nn.Module", optimizer: torch.optim.Optimizer) -> None:
-        self._optimizer = optimizer
+        self._net, self._optimizer = net, optimizer
         self._weights = {name: p for name, p in net.named_parameters() if p.requires_grad}
 
     def state(self) -> dict[str, Any]:
-        """The weights and what the optimiser remembers."""
-        weights = {name: p.detach() for name, p in self._weights.items()}
-        return {"weights": weights, "optimizer": self._optimizer.state_dict()}
+        """The weights and what the optimiser remembers of each, put together where they are sharded."""
+        kept = {
+            name: self._optimizer.state[p] for name, p in self._weights.items() if p in self._optimizer.state
+        }
+        return {
+            "weights": {name: whole(p) for name, p in self._weights.items()},
+            "optimizer": {name: {moment: whole(x) for moment, x in of.items()} for name, of in kept.items()},
+        }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Put them back."""
-        with torch.no_grad():
-            for name, p in self._weights.items():
-                p.copy_(state["weights"][name])
-        self._optimizer.load_state_dict(state["optimizer"])
+    @torch.no_grad()
+    def restore(self, state: dict[str, Any] | None) -> None:
+        """Put them back: what the first of several processes has; the others need not have it."""
+        fleet = Fleet.of(self._net)
+        moments = fleet.told(state and {name: sorted(of) for name, of in state["optimizer"].items()})
+        for name, p in self._weights.items():
+            fill(p, state and state["weights"][name], fleet)
+            for moment in moments.get(name, ()):
+                # AdamW counts its steps in a scalar of each parameter.
+                kept = torch.zeros((), device=p.device) if moment == "step" else torch.zeros_like(p)
+                fill(kept, state and state["optimizer"][name][moment], fleet)
+                self._optimizer.state[p][moment] = kept
 
 
 class Resume:
@@ -84,6 +97,7 @@ class Resume:
         """
         self.losses, self.cpu_seconds = [], 0.0
         self._path, self._net, self._more = path, Weights(net, optimizer), dict(more or {})
+        self._fleet = Fleet.of(net)
         self._saved_at = time.monotonic()
         if path is not None:
             self._of = {
@@ -91,7 +105,7 @@ class Resume:
                 **identity,
                 "model": weights_digest(net),
             }
-            if path.exists():
+            if self._fleet.told(path.exists()):
                 self._restore(path)
 
     def save(self, cpu_seconds: float, *, last: bool) -> None:
@@ -100,7 +114,9 @@ class Resume:
         Raises:
             StorageError: the disk refuses.
         """
-        if self._path is None or (time.monotonic() < self._saved_at + _EVERY and not last):
+        if self._path is None:
+            return
+        if not self._fleet.told(last or time.monotonic() >= self._saved_at + _EVERY):
             return
         data = io.BytesIO()
         state = {
@@ -110,31 +126,39 @@ class Resume:
             "losses": self.losses,
             "cpu_seconds": self.cpu_seconds + cpu_seconds,
         }
-        torch.save(state, data)
-        replace_file(self._path, data.getvalue())
+        if self._fleet.rank == 0:
+            torch.save(state, data)
+            replace_file(self._path, data.getvalue())
         self._saved_at = time.monotonic()
 
     def _restore(self, path: Path) -> None:
+        found = self._read(path) if self._fleet.rank == 0 else None
+        told = found and {name: found[name] for name in ("more", "losses", "cpu_seconds")}
+        told = self._fleet.told(told)
+        self._net.restore(found)
+        for name, one in self._more.items():
+            one.restore(told["more"][name])
+        self.losses, self.cpu_seconds = told["losses"], told["cpu_seconds"]
+
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            of, more, losses = state["of"], state["more"], list(state["losses"])
-            cpu_seconds = float(state["cpu_seconds"])
+            of, state["losses"] = state["of"], list(state["losses"])
+            state["cpu_seconds"] = float(state["cpu_seconds"])
+            state["more"].keys(), state["weights"].keys(), state["optimizer"].keys()
         except Exception as why:  # torch.load fails in many ways on a file that is not its own
             raise InputError("is no state of a training", file=path, mend=_OTHER) from why
         changed = [name for name in self._of if of.get(name) != self._of[name]]
         if changed:
             listed = " and ".join(changed)
             raise InputError(f"is the state of a training with another {listed}", file=path, mend=_OTHER)
-        self._net.restore(state)
-        for name, one in self._more.items():
-            one.restore(more[name])
-        self.losses, self.cpu_seconds = losses, cpu_seconds
+        return state
 
 
 def weights_digest(net: "nn.Module") -> str:
     """SHA-256 of all weights with their names and shapes, and of which of them are trained."""
-    whole = sha256()
+    of = sha256()
     for name, p in net.named_parameters():
-        whole.update(f"{name} {list(p.shape)} {p.dtype} {p.requires_grad}\n".encode())
-        whole.update(p.detach().contiguous().flatten().view(torch.uint8).cpu().numpy().data)
-    return whole.hexdigest()
+        of.update(f"{name} {list(p.shape)} {p.dtype} {p.requires_grad}\n".encode())
+        of.update(whole(p).contiguous().flatten().view(torch.uint8).cpu().numpy().data)
+    return of.hexdigest()

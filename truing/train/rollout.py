@@ -3,35 +3,21 @@
 Token ids go from the sampler to the training as they are; nothing is decoded and encoded again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from truing.model import LocalModel
+from truing.model import LocalModel, RolloutEngine
 from truing.numerics import generator
+from truing.train.distributed import Fleet
 from truing.train.policy_config import PolicyConfig
 from truing.train.policy_records import PromptRow
 from truing.train.rows import TokenRows
 from truing.types import Completion, InputError, Request, SamplingParams, Stop
-
-
-class Engine(Protocol):
-    """What writes the completions, where it is not the policy's own process."""
-
-    def sample(
-        self, requests: Sequence[Request], params: SamplingParams, *, key: int
-    ) -> Iterator[Completion]:
-        """As `Sampler.sample`, with token ids."""
-        ...
-
-    def sync(self, model: LocalModel) -> None:
-        """Take over the weights of the policy."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +113,11 @@ def check_prompts(model: LocalModel, prompts: Sequence[PromptRow], config: Polic
 
 
 def roll_out(
-    model: LocalModel, engine: Engine | None, prompts: Sequence[PromptRow], config: PolicyConfig, update: int
+    model: LocalModel,
+    engine: RolloutEngine | None,
+    prompts: Sequence[PromptRow],
+    config: PolicyConfig,
+    update: int,
 ) -> Rollout:
     """Let the policy answer the prompts of an update (from 0): a function of its weights, the key and the number.
 
@@ -139,10 +129,8 @@ def roll_out(
     # Numbers as ids: where two passes over the prompts meet, one may be asked twice.
     requests = [Request(str(i), row.messages) for i, row in enumerate(chosen)]
     params = SamplingParams(temperature=config.temperature, max_tokens=config.max_new_tokens, n=each)
-    if engine is not None:
-        engine.sync(model)
     key = int(generator(config.key, "rollout", str(update)).integers(2**63))
-    found = {(one.request_id, one.sample): one for one in (engine or model).sample(requests, params, key=key)}
+    found = {(one.request_id, one.sample): one for one in _written(model, engine, requests, params, key)}
     wanted = [(request.id, sample) for request in requests for sample in range(each)]
     missing = [one for one in wanted if one not in found]
     if missing:
@@ -158,6 +146,26 @@ def roll_out(
     return Rollout(
         tuple(row for row in chosen for _ in range(each)), tuple(completions), np.arange(count + 1) * each
     )
+
+
+def _written(
+    model: LocalModel,
+    engine: RolloutEngine | None,
+    requests: Sequence[Request],
+    params: SamplingParams,
+    key: int,
+) -> list[Completion]:
+    """What is written by all processes, each of which has its part of the requests; an engine has the first's."""
+    fleet = Fleet.of(model.net)
+    if engine is not None:
+
+        def ask() -> list[Completion]:
+            engine.sync(model)
+            return list(engine.sample(requests, params, key=key))
+
+        return fleet.first(ask)
+    mine = list(model.sample(requests[fleet.rank :: fleet.size], params, key=key))
+    return [one for each in fleet.everyones(mine) for one in each]
 
 
 def _check_tokens(one: Completion, ends: frozenset[int], config: PolicyConfig) -> None:
