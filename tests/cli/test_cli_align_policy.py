@@ -210,7 +210,7 @@ def test_a_run_whose_reward_fails_goes_on_after_it_was_mended(tmp_path: Path, ca
         (["--max-new-tokens", "9999"], "no prompt leaves room for 9999 tokens"),
         (["--samples-per-prompt", "1"], "compares the completions of a prompt"),
         (["--held-out", "1"], "held_out is a share below 1"),
-        (["--preset", "large"], "there is no preset 'large'; choose from xs, 1B, 7B, 70B, small"),
+        (["--preset", "large"], "there is no preset 'large'; choose from small, xs, 1B, 7B, 70B"),
         (["--learning-rate", "0"], "learning_rate must be above 0"),
     ],
 )
