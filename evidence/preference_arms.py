@@ -200,16 +200,20 @@ class RewardArm:
     variant: Variant
     every: int = 1
     """Trained on every so many-th prompt."""
+    labelers: int = 1
+    """So many people rank each prompt, whose rankings are elements of their own."""
 
     @property
     def name(self) -> str:
         """What it is called, as part of a path."""
         part = f"-every-{self.every}" if self.every > 1 else ""
+        part += f"-labelers-{self.labelers}" if self.labelers > 1 else ""
         return f"reward-{self.pool.name}-{self.seed}-{self.variant.replace(' ', '-')}{part}"
 
     def taught(self, rows: Sequence[Answered], ledger: LabelLedger) -> list[Comparison]:
         """What it is trained on, of the rows of its pool."""
-        found = compared(rows[:: self.every], trainers(self.seed, self.variant), ledger, key=self.seed)
+        who = trainers(self.seed, self.variant)
+        found = compared(rows[:: self.every], who, ledger, key=self.seed, each=self.labelers)
         return [_dealt(row, self.seed) for row in found] if self.variant == "shuffled labels" else found
 
 
@@ -221,14 +225,14 @@ def trainers(seed: int, variant: Variant) -> list[Labeler]:
 
 
 def compared(
-    rows: Iterable[Answered], who: Sequence[Labeler], ledger: LabelLedger, *, key: int
+    rows: Iterable[Answered], who: Sequence[Labeler], ledger: LabelLedger, *, key: int, each: int = 1
 ) -> list[Comparison]:
-    """Every prompt compared by one of `who`, drawn by `key`; without those prompts that they find all tied."""
+    """Every prompt compared by `each` of `who`, drawn by `key`; without the rankings that find all tied."""
     oracle = Oracle("labelers", ledger)
     found = []
     for row in rows:
-        labeler = who[int(generator(key, "whose prompt", row.id).integers(len(who)))]
-        found.append(labeler.compare(row.id, row.prompt, row.ask, row.answers, oracle))
+        for k in generator(key, "whose prompt", row.id).permutation(len(who))[:each]:
+            found.append(who[k].compare(row.id, row.prompt, row.ask, row.answers, oracle))
     return [row for row in found if row.pairs]
 
 

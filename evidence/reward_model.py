@@ -56,20 +56,21 @@ PROMPTS, QUICK_PROMPTS = 3600, 1200
 TESTS = {Level.combination: 400, Level.object: 250, Level.template: 250}
 """The same for each step of the ladder: prompts that stand in no training of any of the models."""
 EVERY = 3
-"""All but the reward model itself are trained on a third of its prompts."""
+"""What is only compared with each other is trained on a third of the prompts."""
 PEOPLE = {"training": ORDINARY, "held-out": 5, "cautious": CAUTIOUS}
 """Labelers of each group."""
 CROWD, CROWD_KEY = 100, 1
 """So many people of a group, whom nobody asked, make its mean labeler."""
-MODELS: Mapping[str, tuple[Variant, int]] = {
-    "all": ("prompts", 1),
-    "shuffled labels": ("shuffled labels", EVERY),
-    "cautious": ("cautious", EVERY),
-    "a third": ("prompts", EVERY),
-    "a third, published head": ("published head", EVERY),
-    "a third, pairs": ("pairs", EVERY),
+MODELS: Mapping[str, tuple[Variant, int, int]] = {
+    "all": ("prompts", 1, 5),
+    "all, one labeler": ("prompts", 1, 1),
+    "shuffled labels": ("shuffled labels", EVERY, 1),
+    "cautious": ("cautious", EVERY, 1),
+    "a third": ("prompts", EVERY, 1),
+    "a third, published head": ("published head", EVERY, 1),
+    "a third, pairs": ("pairs", EVERY, 1),
 }
-"""The reward models of a base and seed, and on every how many-th prompt each is trained."""
+"""The reward models of a base and seed: on every how many-th prompt each is trained, and how many labelers rank it."""
 WAY = "of the way from chance to the ceiling"
 NEW = f"prompts of {READ_AT.value}s"
 ONE, PAIRS = "one element per prompt", "shuffled pairs"
@@ -154,7 +155,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
 
 def _arms(pool: Pool, seed: int) -> dict[str, RewardArm]:
     """The models that are trained on a pool, by name."""
-    return {name: RewardArm(pool, seed, variant, every) for name, (variant, every) in MODELS.items()}
+    return {name: RewardArm(pool, seed, *of) for name, of in MODELS.items()}
 
 
 def _run(
@@ -272,7 +273,9 @@ def _controls(of: Sequence[Lineage]) -> Measured:
     }
     names = {
         "all": ONE,
+        "all, one labeler": f"each prompt ranked by one labeler, {ONE}",
         "a third": f"a third of the prompts, {ONE}",
+        "a third, published head": f"a third of the prompts, {ONE}, published head",
         "a third, pairs": f"a third of the prompts, {PAIRS}",
     }
     for model, name in names.items():
