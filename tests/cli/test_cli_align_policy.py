@@ -148,7 +148,7 @@ def test_a_killed_command_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path
             and (killed / "training.pt").exists()
             and not (killed / "result.json").exists()
         )
-        assert main(command) == 0
+        assert main([*command, "--resume"]) == 0
         assert journal(killed, "updates")[: len(before)] == before
         whole = [word.replace(str(killed), str(tmp_path / f"whole-{method}")) for word in command]
         assert main(whole) == 0
@@ -212,6 +212,7 @@ def test_a_run_whose_reward_fails_goes_on_after_it_was_mended(tmp_path: Path, ca
         (["--held-out", "1"], "held_out is a share below 1"),
         (["--preset", "large"], "there is no preset 'large'; choose from small, xs, 1B, 7B, 70B"),
         (["--learning-rate", "0"], "learning_rate must be above 0"),
+        (["--resume"], "holds no run to go on with; name its folder"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_one_sentence_and_leaves_nothing(

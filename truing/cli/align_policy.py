@@ -11,6 +11,7 @@ import tyro
 from truing.cli.app import Exit
 from truing.cli.presets import dry, with_preset
 from truing.methods import GRPO_PRESETS, PPO_PRESETS, GRPOTuningConfig, PPOTuningConfig
+from truing.types import InputError
 
 if TYPE_CHECKING:
     from truing.recipes import PolicySource
@@ -43,6 +44,8 @@ class _Policy:
     preset: str = ""
     """Numbers by name; options that differ from their default win. small is ours, for about a million parameters, and
     the default for the organism's checkpoints; ppo also has paper, and xs, 1B, 7B, 70B are numbers by size."""
+    resume: bool = False
+    """Go on with the run in the folder, and begin none where there is none. Without it either is done."""
     dry_run: bool = False
     """Only print what it would take: peak memory per device, from the model's configuration alone."""
     device: str = "auto"
@@ -61,6 +64,13 @@ class _Policy:
     def numbers(self) -> str:
         """The preset that is meant."""
         return self.preset or ("small" if self.model.startswith("organism:") else "")
+
+    def check(self, out: Path) -> None:
+        """Raise InputError where a run is to be gone on with and there is none."""
+        if self.resume and not (out / "run.json").is_file():
+            raise InputError(
+                "holds no run to go on with", file=out, mend="name its folder, or leave --resume out"
+            )
 
 
 @dataclass
@@ -82,6 +92,7 @@ class GRPO(_Policy):
         config = with_preset(self.config, self.numbers, GRPO_PRESETS, method="grpo")
         if self.dry_run:
             return dry("grpo", self.model, config, as_json=self.json)
+        self.check(self.out)
         result = align_grpo(self.model, self.source, self.out, config, device=self.device)
         return _done(result, self.out, self.model, as_json=self.json)
 
@@ -111,6 +122,7 @@ class PPO(_Policy):
         config = with_preset(self.config, self.numbers, PPO_PRESETS, method="ppo")
         if self.dry_run:
             return dry("ppo", self.model, config, as_json=self.json)
+        self.check(self.out)
         result = align_ppo(
             self.model,
             self.source,
