@@ -1,24 +1,18 @@
 """A reward model and a DPO that are killed with SIGKILL go on to the same weights, bit for bit."""
 
-import functools
-import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from model.tiny import checkpoint
 from train.compared import RANKINGS, random_comparisons
+from train.killing import killed
 from train.test_train_rewards import scalar
 from train.test_train_supervised import fresh, same, weights
 
 from truing.numerics import generator
-from truing.train import DPOConfig, RewardConfig, Trained, dpo, resume, reward_modelling
+from truing.train import DPOConfig, RewardConfig, Trained, dpo, reward_modelling
 from truing.types import InputError
 
 DATA = random_comparisons(RANKINGS)
@@ -41,60 +35,20 @@ def policy(path: Path | None, reference: np.ndarray = REFERENCE) -> tuple[Traine
 LOOPS: dict[str, Callable[..., tuple[Trained, list[torch.Tensor]]]] = {"rm": rm, "policy": policy}
 
 
-def die_in_step(loop: str, path: Path, step: int) -> None:
-    """Train until the optimiser of the given step (from 1), and be killed there."""
-    real, done = torch.optim.AdamW.step, 0
-
-    def step_or_die(self: torch.optim.AdamW) -> object:
-        nonlocal done
-        done += 1
-        if done == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(self)
-
-    resume._EVERY = 0.0
-    torch.optim.AdamW.step = step_or_die  # type: ignore[method-assign]
-    LOOPS[loop](path)
-
-
-def die_both(folder: Path) -> None:
-    """Each loop in a process of its own, killed at a step that is drawn."""
-    checkpoint("llama")  # made here, so that it is removed here
-    for loop in LOOPS:
-        step = int(generator(7, loop).integers(2, STEPS + 1))
-        child = os.fork()
-        if child == 0:
-            die_in_step(loop, folder / loop, step)
-        _, status = os.waitpid(child, 0)
-        print(json.dumps([loop, step, os.WTERMSIG(status)]))
-
-
-@functools.cache
-def killed(folder: Path) -> dict[str, int]:
-    """The step in which each loop was killed."""
-    code = "import sys; sys.path.insert(0, 'tests')\nfrom train.test_train_killed import *\ndie_both(Path(sys.argv[1]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {number for _, _, number in told} == {signal.SIGKILL}
-    return {loop: step for loop, step, _ in told}
+DIES_IN = {loop: int(generator(7, loop).integers(2, STEPS + 1)) for loop in LOOPS}
+"""The step, from 1."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("killed")
-    killed(made)
+    killed("test_train_killed", DIES_IN, made)
     return made
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_killed_training_goes_on_to_the_same_weights(loop: str, folder: Path) -> None:
-    step = killed(folder)[loop]
+    step = DIES_IN[loop]
     assert len(torch.load(folder / loop, weights_only=True)["losses"]) == step - 1
     whole, wanted = LOOPS[loop](None)
     resumed, found = LOOPS[loop](folder / loop)

@@ -1,11 +1,5 @@
 """Policy learning that is killed, stopped or failed by its reward goes on to the same weights, bit for bit."""
 
-import functools
-import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +7,14 @@ from typing import Any
 import peft
 import pytest
 import torch
-from model.tiny import checkpoint
+from train.killing import killed
 from train.policies import Watch, learn, other, tiny, uneven
 from train.test_train_policy_ppo import GAE, PTX, critic
 from train.test_train_supervised import same, weights
 
 from truing.model import LocalModel
 from truing.numerics import generator
-from truing.train import PolicyTrained, resume
+from truing.train import PolicyTrained
 from truing.types import InputError
 
 UPDATES = 3
@@ -55,64 +49,25 @@ def grpo(path: Path | None, **more: Any) -> tuple[PolicyTrained, list[torch.Tens
 LOOPS: dict[str, Callable[..., tuple[PolicyTrained, list[torch.Tensor]]]] = {"ppo": ppo, "grpo": grpo}
 
 
-def die_in_step(loop: str, path: Path, step: int) -> None:
-    """Train until the optimiser of the given step (from 1), and be killed there."""
-    real, done = torch.optim.AdamW.step, 0
-
-    def step_or_die(self: torch.optim.AdamW) -> object:
-        nonlocal done
-        done += 1
-        if done == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(self)
-
-    resume._EVERY = 0.0
-    torch.optim.AdamW.step = step_or_die  # type: ignore[method-assign]
-    LOOPS[loop](path)
-
-
-def die_both(folder: Path) -> None:
-    """Each loop in a process of its own, killed at a step that is drawn."""
-    checkpoint("llama")  # made here, so that it is removed here
-    for loop in LOOPS:
-        # Of PPO, an update has two steps of the policy and two of the value model.
-        each = 4 if loop == "ppo" else 1
-        step = int(generator(9, loop).integers(each + 1, each * UPDATES + 1))
-        child = os.fork()
-        if child == 0:
-            die_in_step(loop, folder / loop, step)
-        _, status = os.waitpid(child, 0)
-        print(json.dumps([loop, (step - 1) // each, os.WTERMSIG(status)]))
-
-
-@functools.cache
-def killed(folder: Path) -> dict[str, int]:
-    """How many updates each loop had done."""
-    run = "from train.test_train_policy_killed import *\ndie_both(Path(sys.argv[1]))"
-    code = f"import sys; sys.path.insert(0, 'tests')\n{run}"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {number for _, _, number in told} == {signal.SIGKILL}
-    return {loop: updates for loop, updates, _ in told}
+EACH = {"ppo": 4, "grpo": 1}
+"""Optimiser steps of an update; of PPO two of the policy and two of the value model."""
+DIES_IN = {
+    loop: int(generator(9, loop).integers(each + 1, each * UPDATES + 1)) for loop, each in EACH.items()
+}
+"""The optimiser step, from 1."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("killed")
-    killed(made)
+    killed("test_train_policy_killed", DIES_IN, made)
     return made
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_killed_training_goes_on_to_the_same_weights(loop: str, folder: Path) -> None:
-    """Policy, value model, both optimisers, mean of weights, price of a nat and samples."""
-    done = killed(folder)[loop]
+    """Policy, value model, both optimisers, mean of weights, KL coefficient and samples."""
+    done = (DIES_IN[loop] - 1) // EACH[loop]
     assert len(torch.load(folder / loop, weights_only=True)["losses"]) == done > 0
     whole, wanted = LOOPS[loop](None)
     resumed, found = LOOPS[loop](folder / loop)

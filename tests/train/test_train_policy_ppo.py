@@ -1,4 +1,4 @@
-"""PPO's parts of the policy loop by hand: values, returns, pretraining text, mean of weights, price of a nat."""
+"""PPO's parts of the policy loop by hand: values, returns, pretraining text, mean of weights, KL coefficient."""
 
 import dataclasses
 from typing import Any

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from truing.model.packing import PackedForward
     from truing.model.reasoning import Split
     from truing.model.refs import find_folder
-    from truing.model.rollout_engine import TRAINABLE, EndpointRollout, LocalRollout, RolloutEngine
+    from truing.model.rollout_engine import TRAINABLE, EndpointRollout, RolloutEngine
     from truing.model.scalar import ScalarModel
     from truing.model.scalar_folder import scalar_head
     from truing.model.score import completion_logprobs

@@ -35,24 +35,6 @@ class RolloutEngine(Protocol):
         """Give the sampler the weights that the policy has now; before every rollout."""
 
 
-class LocalRollout:
-    """The policy writes itself."""
-
-    def __init__(self, policy: "LocalModel") -> None:
-        self._policy = policy
-
-    def sample(
-        self, requests: Sequence[Request], params: SamplingParams, *, key: int
-    ) -> Iterator[Completion]:
-        """As `LocalModel.sample`."""
-        return self._policy.sample(requests, params, key=key)
-
-    def sync(self, policy: "LocalModel") -> None:
-        """Nothing to do: it is the same model."""
-        if policy is not self._policy:
-            raise ValueError("this engine samples from another policy")
-
-
 class EndpointRollout:
     """A vLLM server writes, with the adapter or the weights that the policy last had.
 

@@ -228,7 +228,7 @@ class _Learner:
 
     def kept(self) -> dict[str, Stateful]:
         """What a checkpoint holds besides the policy and its optimiser."""
-        kept: dict[str, Stateful] = {"history": self.history, "price of a nat": self.control}
+        kept: dict[str, Stateful] = {"history": self.history, "KL coefficient": self.control}
         if self.optimizer.averaged is not None:
             kept["mean of weights"] = self.optimizer.averaged
         if self._value is not None:
@@ -278,7 +278,7 @@ def _check(
         problem = "policy learning samples from the model that it trains, whose layers FSDP would take apart"
         raise InputError(problem, mend="launch it without FSDP: each process has the whole model")
     if reference is None and config.kl_coef > 0:
-        raise InputError("a price of divergence needs a reference", mend="give one, or set kl_coef to 0")
+        raise InputError("a KL penalty needs a reference", mend="give one, or set kl_coef to 0")
     if isinstance(reference, str) and reference != "adapter off":
         raise InputError(f"a reference is a model, 'adapter off' or None, not {reference!r}")
     if isinstance(reference, LocalModel):

@@ -58,9 +58,9 @@ class PolicyConfig(AdamWConfig):
     kl_in: Literal["reward", "loss"] = "loss"
     """Taken off the reward of each token (InstructGPT), or a term of the loss (GRPO)."""
     kl_target: float | None = None
-    """Nats per completion to which the price of a nat is steered; None: it stays."""
+    """Nats per completion to which the KL coefficient is steered (adaptive); None: it stays fixed."""
     kl_horizon: float = 10_000
-    """Completions in which a steered price adapts."""
+    """Completions in which an adaptive coefficient adapts."""
     advantage: Advantage = "grpo"
     """What a completion is compared with: the others of its prompt, or ("gae") what a value model expects."""
     gamma: float = 1.0
@@ -113,7 +113,7 @@ class PolicyConfig(AdamWConfig):
             problem = f"{self.advantage} compares the completions of a prompt, and there is only one of each"
             raise InputError(problem, mend="raise samples_per_prompt, or choose gae")
         if self.kl_target is not None and not (self.kl_target > 0 and self.kl_coef > 0):
-            problem = "a steered price of divergence needs kl_target and kl_coef above 0"
+            problem = "an adaptive KL coefficient needs kl_target and kl_coef above 0"
             raise InputError(problem, mend="give both, or no kl_target")
 
     @property
