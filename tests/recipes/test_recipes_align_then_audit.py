@@ -136,3 +136,12 @@ def test_policy_learning_and_its_audit_are_one_command_with_the_verdict_on_the_r
     assert 'href="alignment/report.html"' in page and "Was the reward hacked?" in (
         out / "alignment" / "report.html"
     ).read_text(encoding="utf-8")
+
+
+def test_a_dry_run_is_no_pass(tmp_path: Path, capsys: Capture) -> None:
+    """The exit code is the audit's, and nothing was audited."""
+    model, data, rewards = workshop(tmp_path)
+    method = ["grpo", str(model), "--reward", f"{rewards}:vowels", "--prompts", str(data), "--dry-run"]
+    assert main(["align-audit", "--suite", "organism", *method, "--out", str(tmp_path / "run")]) == 3
+    assert "a dry run makes no model to audit; use truing align METHOD --dry-run" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -17,6 +17,7 @@ from truing.cli.align_policy import GRPO, PPO
 from truing.cli.audit import CODES
 from truing.cli.policy import PolicyFlags
 from truing.grade import read_card
+from truing.types import InputError
 
 
 @dataclass
@@ -50,6 +51,8 @@ class Command:
         from truing.recipes import align_and_audit
 
         method = self.method
+        if method.dry_run:
+            raise InputError("a dry run makes no model to audit", mend="use truing align METHOD --dry-run")
         baseline = self.baseline or method.model
         found = align_and_audit(
             lambda folder: replace(method, out=folder, json=False).run(),

@@ -84,7 +84,7 @@ def _result(folder: Path) -> Mapping[str, Any]:
     found = read_json(file) if file.is_file() else None
     if not isinstance(found, dict) or "model" not in found:
         raise InputError(
-            "names no model", file=file, mend="audit-align what makes a model: sft, dpo, grpo or ppo"
+            "names no model", file=file, mend="align-audit what makes a model: sft, dpo, grpo or ppo"
         )
     return found
 
