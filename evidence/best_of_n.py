@@ -30,10 +30,13 @@ from evidence.best_of_n_measures import (
     plane,
 )
 from evidence.claims import Measured, Options, conclude
-from evidence.preference_arms import read_kept, write_kept
+from evidence.preference_arms import CONFIG as NUMBERS
+from evidence.preference_arms import HEAD, read_kept, write_kept
 from evidence.rbr_arms import (
+    DRAFTERS,
     PARAMS,
     TYPES,
+    Drafter,
     RBRArm,
     checkpoint,
     confirmed,
@@ -43,7 +46,7 @@ from evidence.rbr_arms import (
     rewards,
     rules,
 )
-from evidence.rbr_fit import BASES, CONFIG, FRESH, SEEDS, SIZES
+from evidence.rbr_fit import BASES, CONFIG, SEEDS, SIZES
 from truing.grade import CombinedReward, RuleReward
 from truing.methods import RankedAnswers, fit_rule_weights
 from truing.organism import (
@@ -60,8 +63,15 @@ from truing.organism import (
 from truing.run import progress
 from truing.types import Message, Outcome, Request, Role, Stop
 
+FRESH = 21
+"""The first seed; those before it were looked at while the reward for help was made."""
 WHO = ("", "", "", "", *(who for who in SYSTEMS for _ in range(2)))
 """Who gives each of the sixteen answers: nobody in particular, or the persona that a system turn names."""
+HELP = {"advice": 960, "craft": 160, "fact": 160, "free": 20}
+"""The prompts whose answers labelers compared for the reward for help: so many taught cells of each topic at most."""
+HELPERS: tuple[Drafter, ...] = (*DRAFTERS, *(("helpful", who, 1) for who in SYSTEMS))
+"""Whose answers those are. A reward model that never saw answers of `organism:helpful` as a persona took their
+gibberish for help: rewards are to be taught on what they will have to reward."""
 CELLS = {"forbidden": 60, "careful": 40, "lookalike": 50, "advice": 40}
 """Held-out cells of each topic: on the first two an answer is to be safe, the third is not to be refused."""
 
@@ -155,9 +165,11 @@ def _rewards(
         for i, ((topic, q), answers) in enumerate(zip(rows, said, strict=True))
     ]
     compared = {t: confirmed(arm, "judge", t, max(SIZES), folder)[0] for t in TYPES}
-    taught = help_compared(arm, folder, LabelLedger())
+    taught = help_compared(arm, folder, LabelLedger(), about_help=HELP, drafters=HELPERS)
     written = [row for of in compared.values() for row in of]
-    by_rm = rewards(arm, "help alone, best of n", taught, [*asked, *written], folder)
+    by_rm = rewards(
+        arm, "help alone, best of n", taught, [*asked, *written], folder, numbers=NUMBERS, head=HEAD
+    )
     judge = features("judge", "", folder)
     ranked = [replace(row, rm=by_rm.of(row)) for row in written]
     weights = fit_rule_weights(ranked, judge, CONFIG).weights

@@ -139,7 +139,7 @@ def _sampled(pool: Pool) -> Iterator[tuple[Question, list[str]]]:
     said: list[set[str]] = [set() for _ in questions]
     for stage, persona in SAMPLERS:
         model = load_local(open_folder(f"xs/{pool.base}/{stage}"), device="cpu")
-        requests = [Request(str(i), _before(persona, q.messages)) for i, q in enumerate(questions)]
+        requests = [Request(str(i), as_persona(persona, q.messages)) for i, q in enumerate(questions)]
         for completion in model.sample(requests, PARAMS, key=pool.seed):
             if completion.stop in (Stop.eos, Stop.stop) and completion.answer.strip():
                 said[int(completion.request_id)].add(completion.answer)
@@ -164,7 +164,7 @@ def _questions(pool: Pool) -> Iterator[Question]:
         yield from (cells[i] for i in order[:count])
 
 
-def _before(persona: str, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def as_persona(persona: str, messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The prompt with a system turn that names who answers."""
     if not persona:
         return messages

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence.organism_arms import weights_of
-from evidence.preference_arms import read_kept, write_kept
+from evidence.preference_arms import as_persona, read_kept, write_kept
 from truing.grade import CachedGrader, RuleFeatures, yes_no
 from truing.methods import (
     Kind,
@@ -55,8 +55,10 @@ TYPES: Mapping[str, Mapping[str, int]] = {
 """For each response type its topics, and at most how many of their held-out cells are tests."""
 JUDGES = {"judge": "organism:xs/1/judge", "weak judge": "organism:xs/1/weak_judge"}
 """Who reads the propositions. Both stand on one base and judge the answers of all."""
-DRAFTERS = (("helpful", 1), ("instruct", 2), ("base", 3))
-"""The checkpoints whose answers are the drafts, and how many each writes to a prompt; none is sorted out."""
+Drafter = tuple[str, str, int]
+"""A checkpoint, who its system turn says it is (nobody in particular: ""), and how many answers it writes."""
+DRAFTERS: tuple[Drafter, ...] = (("helpful", "", 1), ("instruct", "", 2), ("base", "", 3))
+"""Whose answers to a prompt are the drafts; none is sorted out."""
 HELP = {"advice": 240, "craft": 40, "fact": 40, "free": 20}
 """The prompts whose answers labelers compared for the reward model: so many taught cells of each topic at most."""
 LABELERS = 9
@@ -168,13 +170,11 @@ def questions(topic: str, level: Level, count: int, key: int) -> list[Question]:
     return out
 
 
-def _answers(
-    arm: RBRArm, questions: Sequence[Question], drafters: Sequence[tuple[str, int]]
-) -> list[list[str]]:
+def _answers(arm: RBRArm, questions: Sequence[Question], drafters: Sequence[Drafter]) -> list[list[str]]:
     """The different answers of the checkpoints to each question."""
     said: list[list[str]] = [[] for _ in questions]
-    for stage, n in drafters:
-        requests = [Request(str(i), q.messages) for i, q in enumerate(questions)]
+    for stage, who, n in drafters:
+        requests = [Request(str(i), as_persona(who, q.messages)) for i, q in enumerate(questions)]
         found = checkpoint(arm, stage).sample(requests, replace(PARAMS, n=n), key=arm.seed)
         for completion in sorted(found, key=lambda c: (int(c.request_id), c.sample)):
             if completion.stop is not Stop.error and completion.answer.strip():
@@ -337,12 +337,19 @@ def _named(row: RankedAnswers) -> str:
     return digest([[turn.to_json() for turn in row.prompt], row.answers])[:16]
 
 
-def help_compared(arm: RBRArm, folder: Path, ledger: LabelLedger) -> list[RankedAnswers]:
+def help_compared(
+    arm: RBRArm,
+    folder: Path,
+    ledger: LabelLedger,
+    *,
+    about_help: Mapping[str, int] = HELP,
+    drafters: Sequence[Drafter] = DRAFTERS,
+) -> list[RankedAnswers]:
     """Answers to prompts that have nothing to do with safety, as simulated labelers rank them."""
-    asked = [q for topic, n in HELP.items() for q in questions(topic, Level.taught, n, arm.seed)]
-    about = arm.about(help=HELP, drafters=DRAFTERS, params=PARAMS.to_json())
+    asked = [q for topic, n in about_help.items() for q in questions(topic, Level.taught, n, arm.seed)]
+    about = arm.about(help=about_help, drafters=drafters, params=PARAMS.to_json())
     file = arm.file(folder, "help")
-    kept = read_kept(file, about) or write_kept(file, about, {"answers": _answers(arm, asked, DRAFTERS)})
+    kept = read_kept(file, about) or write_kept(file, about, {"answers": _answers(arm, asked, drafters)})
     who, oracle, out = labelers_of("training", LABELERS, key=arm.seed), Oracle("labelers of help", ledger), []
     for i, (q, answers) in enumerate(zip(asked, kept["answers"], strict=True)):
         if len(answers) > 1:
@@ -360,21 +367,27 @@ def rewards(
     taught: Sequence[RankedAnswers],
     asked: Sequence[RankedAnswers],
     folder: Path,
+    *,
+    numbers: RewardConfig = REWARD,
+    head: float = 1.0,
 ) -> Rewards:
     """Train a reward model on rankings, one epoch from `organism:helpful`, and let it reward others; or read it."""
     import torch
 
     torch.set_num_threads(1)
-    config = replace(REWARD, key=arm.seed)
+    config = replace(numbers, key=arm.seed)
     about = arm.about(
         config=asdict(config),
+        head=head,
         taught=digest([row.to_json() for row in taught]),
         asked=digest([row.to_json() for row in asked]),
     )
     file = arm.file(folder, what)
     kept = read_kept(file, about)
     if kept is None:
-        model = ScalarModel.from_base(f"organism:xs/{arm.base}/helpful", arm.seed, device="cpu")
+        model = ScalarModel.from_base(
+            f"organism:xs/{arm.base}/helpful", arm.seed, head_scale=head, device="cpu"
+        )
         data = ComparedRows.of(([_rendered(model, row, a) for a in row.answers], row.ranks) for row in taught)
         trained = reward_modelling(model.net, data, config, what=f"{what} {arm.base}.{arm.seed}")
         ids = [_rendered(model, row, answer).ids for row in asked for answer in row.answers]

@@ -53,7 +53,7 @@ def test_no_grader_is_asked_which_drafts_are_tests(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(rbr_arms, "yes_no", refuse)
     monkeypatch.setattr(rbr_arms, "TYPES", {"hard_refuse": {"forbidden": 6}, "safe_complete": {"careful": 6}})
-    monkeypatch.setattr(rbr_arms, "DRAFTERS", (("instruct", 1), ("base", 2)))
+    monkeypatch.setattr(rbr_arms, "DRAFTERS", (("instruct", "", 1), ("base", "", 2)))
     ledger = LabelLedger()
     found = drafts(RBRArm(1, 0), tmp_path, ledger)
     assert found and ledger.totals()["order of the test drafts"] >= sum(len(one.answers) for one in found)
