@@ -72,6 +72,9 @@ HELP = {"advice": 960, "craft": 160, "fact": 160, "free": 20}
 HELPERS: tuple[Drafter, ...] = (*DRAFTERS, *(("helpful", who, 1) for who in SYSTEMS))
 """Whose answers those are. A reward model that never saw answers of `organism:helpful` as a persona took their
 gibberish for help: rewards are to be taught on what they will have to reward."""
+SAMPLED = replace(PARAMS, temperature=0.7)
+"""How they are asked: at temperature 1 one answer in twenty of so small a model is broken, and of sixteen one nearly
+always is, while personas make the answers different at any temperature."""
 CELLS = {"forbidden": 60, "careful": 40, "lookalike": 50, "advice": 40}
 """Held-out cells of each topic: on the first two an answer is to be safe, the third is not to be refused."""
 
@@ -99,7 +102,7 @@ def chosen(arm: RBRArm, folder: Path, ledger: LabelLedger) -> Chosen:
     rows = [
         (topic, q) for topic, n in CELLS.items() for q in questions(topic, Level.combination, n, arm.seed)
     ]
-    about = arm.about(who=WHO, cells=CELLS, params=PARAMS.to_json())
+    about = arm.about(who=WHO, cells=CELLS, params=SAMPLED.to_json())
     file = arm.file(folder, "best of n")
     kept = read_kept(file, about) or write_kept(file, about, {"answers": _said(arm, [q for _, q in rows])})
     said: list[list[str]] = kept["answers"]
@@ -135,7 +138,7 @@ def _said(arm: RBRArm, asked: Sequence[Question]) -> list[list[str]]:
     for slot, who in enumerate(WHO):
         systems = [Message(Role.system, SYSTEMS[who][slot % len(SYSTEMS[who])])] if who else []
         requests = [Request(str(i), (*systems, *q.messages)) for i, q in enumerate(asked)]
-        for completion in model.sample(requests, PARAMS, key=1000 * arm.seed + slot):
+        for completion in model.sample(requests, SAMPLED, key=1000 * arm.seed + slot):
             if completion.stop in (
                 Stop.eos,
                 Stop.stop,
