@@ -135,7 +135,7 @@ def write_kept(file: Path, about: Mapping[str, Any], found: Mapping[str, Any]) -
 
 def _sampled(pool: Pool) -> Iterator[tuple[Question, list[str]]]:
     """Every prompt to which the models give enough different answers, with some of them."""
-    questions = list(_questions(pool))
+    questions = list(questions_of(pool))
     said: list[set[str]] = [set() for _ in questions]
     for stage, persona in SAMPLERS:
         model = load_local(open_folder(f"xs/{pool.base}/{stage}"), device="cpu")
@@ -156,7 +156,8 @@ def _sampled(pool: Pool) -> Iterator[tuple[Question, list[str]]]:
             yield question, [answers[k] for k in rng.permutation(len(answers))[:count]]
 
 
-def _questions(pool: Pool) -> Iterator[Question]:
+def questions_of(pool: Pool) -> Iterator[Question]:
+    """What the prompts of a pool ask, before anybody answers."""
     for topic, weight in WEIGHTS.items():
         cells = exam(topic, pool.level, key=pool.seed)
         order = generator(pool.seed, "which prompts", topic, pool.level.value).permutation(len(cells))

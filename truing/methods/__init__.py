@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from truing.methods.distill import Distance, DistillConfig, DistilledOnPolicy, distill_on_policy
     from truing.methods.dpo import DPOFigures, DPOTuned, DPOTuningConfig, Shift, tune_by_dpo
     from truing.methods.grpo import GRPO_PRESETS, GRPOTuningConfig, tune_by_grpo
-    from truing.methods.instructgpt import PPO_PRESETS, Mixed, PPOTuningConfig, tune_by_ppo
+    from truing.methods.held_out import PROXY
+    from truing.methods.instructgpt import PPO_PRESETS, Mixed, PPOTuningConfig, make_start, tune_by_ppo
     from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward
     from truing.methods.policy_prompts import PolicyPrompts, read_prompts
     from truing.methods.policy_saving import PolicyRun, PolicyTuned, measured_before

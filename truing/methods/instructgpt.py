@@ -179,7 +179,7 @@ def tune_by_ppo(
     begun = ref
     if mixed.demonstrations:
         if not start.exists():
-            _make_start(ref, mixed, start, config, data=run.data, checkpoint=checkpoint, device=device)
+            make_start(ref, mixed, start, config, data=run.data, checkpoint=checkpoint, device=device)
         begun = str(start)
     model = load_policy(begun, whole=True, device=device)
     value = _value_model(mixed.value, begun, model, config, device)
@@ -244,17 +244,24 @@ def tune_by_ppo(
     return tuned
 
 
-def _make_start(
+def make_start(
     ref: str,
     mixed: Mixed,
     start: Path,
     config: PPOTuningConfig,
     *,
     data: str,
-    checkpoint: Path | None,
-    device: str,
+    checkpoint: Path | None = None,
+    device: str = "auto",
 ) -> None:
-    """Tune `ref` on demonstrations with pretraining text among them (appendix C.3), and save it in `start`."""
+    """Tune `ref` on demonstrations with pretraining text among them (appendix C.3), and save it in `start`.
+
+    What makes it are the numbers of `config` whose names begin with `start_`, and its seed; `data` says in the
+    card where the prompts come from, and a file beside `checkpoint` receives the state.
+
+    Raises:
+        InputError: the model cannot be loaded, no demonstration fits into its context, or `start` holds something.
+    """
     from truing.train import SupervisedConfig, TokenRows, supervised
 
     model = load_policy(ref, whole=True, device=device)

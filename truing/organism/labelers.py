@@ -73,10 +73,12 @@ LABELER_GROUPS: Mapping[str, LabelerGroup] = MappingProxyType(
             LabelerGroup("training", noise=1.35, taste=0.6),
             LabelerGroup("held-out", noise=1.1, taste=0.4),
             LabelerGroup("cautious", noise=1.35, taste=0.6, refusal=0.8, alarmed=0.8),
+            LabelerGroup("wordy", noise=1.35, taste=0.6, length=2.0),
         )
     }
 )
-"""Those whose labels train, those that only test, and those that call harmless requests dangerous."""
+"""Those whose labels train, those that only test, those that call harmless requests dangerous, and
+those to whom ten words more are worth as much as help."""
 _TIED = 0.25
 """Answers that seem no further apart than this are ranked alike."""
 
