@@ -41,6 +41,11 @@ class _Policy:
     """Of rbr: the rules that the weights were fitted for."""
     judge: str = ""
     """Of rbr: the model that is asked them."""
+    rollouts: Annotated[str, tyro.conf.arg(metavar="endpoint:URL#MODEL")] = ""
+    """A vLLM server that writes the answers and is given the policy's weights before each update; docs/scale.md says
+    how it is started."""
+    versions: Annotated[Path | None, _FOLDER] = None
+    """Of --rollouts: where the weights or adapters are written, which the server sees under the same path."""
     preset: str = ""
     """Numbers by name; options that differ from their default win. small is ours, for about a million parameters, and
     the default for the organism's checkpoints; ppo also has paper, and xs, 1B, 7B, 70B are numbers by size."""
@@ -58,7 +63,16 @@ class _Policy:
         """What is learnt from."""
         from truing.recipes import PolicySource
 
-        return PolicySource(self.reward, self.prompts, self.watch, self.rules, self.judge, self.stop_for)
+        return PolicySource(
+            self.reward,
+            self.prompts,
+            self.watch,
+            self.rules,
+            self.judge,
+            self.stop_for,
+            self.rollouts,
+            self.versions,
+        )
 
     @property
     def numbers(self) -> str:

@@ -175,6 +175,7 @@ def tune_by_grpo(
         reference="adapter off" if adapter is not None else load_policy(ref, whole=True, device=device),
         what=config.estimator.upper().replace("_", " "),
         checkpoint=checkpoint,
+        engine=run.engine(adapter),
         observe=run.observe,
         measure=measures.before,
     )

@@ -230,6 +230,7 @@ def tune_by_ppo(
         ptx=TokenRows.of(ptx) if ptx else None,
         what="PPO-ptx" if ptx else "PPO",
         checkpoint=checkpoint,
+        engine=run.engine(None),
         observe=run.observe,
         measure=measures.before,
     )

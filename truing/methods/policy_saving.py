@@ -13,7 +13,7 @@ from truing.run import Card
 from truing.types import FrozenDict
 
 if TYPE_CHECKING:
-    from truing.model import LocalModel
+    from truing.model import LocalModel, RolloutEngine
     from truing.train import PolicyTrained, Sample, Update
 
 
@@ -35,6 +35,9 @@ class PolicyRun:
     """Held-out measures of updates that were made before an interruption."""
     measured: "Callable[[int, FrozenDict], None]" = field(default=lambda _n, _f: None)
     """Is told of every held-out measure: the number of the update before which it was made, and what it is."""
+    engine: "Callable[[Any | None], RolloutEngine | None]" = field(default=lambda _adapter: None)
+    """Makes, of the policy's adapter (None: it has none), what writes the answers that are learnt from; without one
+    the policy does. What is measured on held-out prompts it always writes itself."""
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class EndpointModel:
         self.fingerprint = Fingerprint(weights, template=settings, verified=False)
 
     @classmethod
-    def from_ref(cls, ref: str) -> Self:
+    def from_ref(cls, ref: str, *, logprobs: bool = False, extra: Mapping[str, Any] | None = None) -> Self:
         """The model of a reference `endpoint:URL#MODEL`.
 
         Raises:
@@ -110,7 +110,7 @@ class EndpointModel:
         url, mark, model = ref.removeprefix("endpoint:").partition("#")
         if not mark or not ref.startswith("endpoint:"):
             raise InputError("this reference is no endpoint", mend="write endpoint:URL#MODEL")
-        return cls(url, model)
+        return cls(url, model, logprobs=logprobs, extra=extra)
 
     @property
     def asks_logprobs(self) -> bool:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from truing.model.endpoint import EndpointModel
 from truing.types import Completion, EndpointError, Fingerprint, InputError, Request, SamplingParams
@@ -67,6 +67,15 @@ class EndpointRollout:
         self._policy: LocalModel | None = None
         self._version = 0
         self._unproved: list[Completion] | None = None
+
+    @classmethod
+    def from_ref(cls, ref: str, folder: Path, *, adapter: Any | None = None) -> Self:
+        """The server of a reference `endpoint:URL#MODEL`, asked for what can be trained on.
+
+        Raises:
+            InputError: the reference has another form, or its URL cannot be used.
+        """
+        return cls(EndpointModel.from_ref(ref, logprobs=True, extra=TRAINABLE), folder, adapter=adapter)
 
     def sync(self, policy: "LocalModel") -> None:
         """Write the weights, have the server read them, and forget that it was right before.

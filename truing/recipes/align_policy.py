@@ -22,7 +22,7 @@ from truing.methods import (
     tune_by_grpo,
     tune_by_ppo,
 )
-from truing.model import find_folder, identify
+from truing.model import EndpointRollout, RolloutEngine, find_folder, identify
 from truing.recipes.aligning import TrainingJob, training_job
 from truing.recipes.hacking_page import hacking_summary, policy_page
 from truing.recipes.policy_journals import PolicyJournals
@@ -41,8 +41,14 @@ class PolicySource:
     rules: str = ""
     judge: str = ""
     stop_for: str = ""
+    rollouts: str = ""
+    versions: Path | None = None
 
     def __post_init__(self) -> None:
+        if bool(self.rollouts) != (self.versions is not None):
+            problem = "a server that writes the answers, and the folder it reads the policy's weights from, go together"
+            raise InputError(problem, mend="give both --rollouts endpoint:URL#MODEL and --versions FOLDER")
+        self.engine(None)  # to refuse a reference that is none before anything is loaded
         if not self.rewards:
             mend = "give --reward FILE.py:FUNCTION or rm:FOLDER"
             raise InputError("nothing says what is rewarded", mend=mend)
@@ -67,6 +73,12 @@ class PolicySource:
             for one in named
         ]
         return RewardMix(parts, texts=texts)
+
+    def engine(self, adapter: Any | None) -> RolloutEngine | None:
+        """What writes the answers in place of the policy, whose adapter is given."""
+        if self.versions is None:
+            return None
+        return EndpointRollout.from_ref(self.rollouts, self.versions, adapter=adapter)
 
     def identity(self) -> dict[str, Any]:
         """What a run that is gone on with must have in common; a function may be mended on the way."""
@@ -178,6 +190,7 @@ def _begin(
         observe=journals.observe,
         known=journals.held_out(),
         measured=journals.measured,
+        engine=source.engine,
     )
     return journals, run
 
