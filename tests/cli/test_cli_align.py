@@ -8,6 +8,7 @@ from methods.small import conversation_rows, preference_rows, ranking_rows, writ
 from model.tiny import checkpoint
 
 from truing.cli import main
+from truing.methods import REWARD_PRESETS, RewardModelConfig
 
 Capture = pytest.CaptureFixture[str]
 
@@ -69,9 +70,12 @@ def test_a_preset_is_taken_but_for_what_is_given_as_an_option(
 ) -> None:
     data = write(tmp_path / "rows.jsonl", preference_rows(20))
     words = ["align", "rm", "--data", str(data), "--model", model, "--out", str(tmp_path / "run")]
-    assert main([*words, "--preset", "instructgpt-6b", "--held-out", "0.4"]) == 0
+    usual = RewardModelConfig()
+    given = ["--held-out", "0.4", f"--learning-rate={usual.learning_rate}"]  # the second one as it is anyway
+    assert main([*words, "--preset", "instructgpt-6b", *given]) == 0
     config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
-    assert (config["learning_rate"], config["warmup"], config["held_out"]) == (9e-6, 0, 0.4)
+    assert (config["learning_rate"], config["warmup"], config["held_out"]) == (usual.learning_rate, 0, 0.4)
+    assert usual.warmup != 0 and usual.learning_rate != REWARD_PRESETS["instructgpt-6b"].learning_rate
     assert main([*words, "--preset", "gpt-9"]) == 3
     assert "there is no preset 'gpt-9'; choose from instructgpt-6b" in capsys.readouterr().err
 

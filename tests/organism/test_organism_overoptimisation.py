@@ -64,7 +64,7 @@ def run(reward: list[float], gold: list[float]) -> Learnt:
                 tokens=640,
                 advantage_std=1.0,
                 held_out=FrozenDict(held_out),
-            )  # fmt: skip
+            )
         )
     return Learnt(Path("none"), tuple(updates), measured, read_hacking(updates))
 

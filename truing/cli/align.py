@@ -43,7 +43,7 @@ class SFT:
     """The run's folder, created or resumed."""
     config: SFTConfig = field(default_factory=SFTConfig)
     preset: str = ""
-    """xs, 1B, 7B, 70B, or instructgpt-1.3b, instructgpt-175b: numbers; options that differ from their default win."""
+    """xs, 1B, 7B, 70B, or instructgpt-1.3b, instructgpt-175b: numbers; options that are given win."""
     dry_run: bool = False
     """Only print what it would take: peak memory per device, from the model's configuration alone."""
     device: str = "auto"
@@ -86,7 +86,7 @@ class RM:
     folds: int = LinearRewardConfig.folds
     """Of --features linear: each is scored by a reward that was fitted to the others."""
     preset: str = ""
-    """xs, 1B, 7B, 70B, or instructgpt-6b: numbers; options that differ from their default win."""
+    """xs, 1B, 7B, 70B, or instructgpt-6b: numbers; options that are given win."""
     dry_run: bool = False
     """Only print what it would take: peak memory per device, from the model's configuration alone."""
     device: str = "auto"
@@ -136,7 +136,7 @@ class DPO:
     """The run's folder, created or resumed."""
     config: DPOTuningConfig = field(default_factory=DPOTuningConfig)
     preset: str = ""
-    """xs, 1B, 7B, 70B: numbers by size; options that differ from their default win."""
+    """xs, 1B, 7B, 70B: numbers by size; options that are given win."""
     dry_run: bool = False
     """Only print what it would take: peak memory per device, from the model's configuration alone."""
     device: str = "auto"

@@ -47,7 +47,7 @@ class _Policy:
     versions: Annotated[Path | None, _FOLDER] = None
     """Of --rollouts: where the weights or adapters are written, which the server sees under the same path."""
     preset: str = ""
-    """Numbers by name; options that differ from their default win. small is ours, for about a million parameters, and
+    """Numbers by name; options that are given win. small is ours, for about a million parameters, and
     the default for the organism's checkpoints; ppo also has paper, and xs, 1B, 7B, 70B are numbers by size."""
     resume: bool = False
     """Go on with the run in the folder, and begin none where there is none. Without it either is done."""

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
+from contextvars import ContextVar
 from enum import IntEnum
 from typing import Any
 
@@ -41,6 +42,7 @@ VERBS = {
 _LOCAL = ("torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "huggingface_hub")
 _EXTRAS = dict.fromkeys(_LOCAL, "local") | {"sklearn": "learn"}
 """Package -> the extra that brings it; the core does without."""
+_WORDS: ContextVar[tuple[str, ...]] = ContextVar("words of the command line", default=())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,6 +66,13 @@ def _followed(words: list[str]) -> int:
     os.environ["TRUING_QUIET"] = "1"
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123
         return _coded(words)
+
+
+def options_given() -> frozenset[str]:
+    """The options that stand on the command line, as the fields they fill, whatever their values are."""
+    return frozenset(
+        word[2:].partition("=")[0].replace("-", "_") for word in _WORDS.get() if word.startswith("--")
+    )
 
 
 def _prepare_streams(*, lost: bool = False) -> None:
@@ -110,6 +119,7 @@ def _run(verb: str, words: list[str]) -> int:
         raise InputError(f"there is no verb {verb!r}", mend=f"choose from {', '.join(VERBS)}")
     import tyro
 
+    _WORDS.set(tuple(words))
     module: Any = importlib.import_module(f"truing.cli.{verb.replace('-', '_')}")
     try:
         command = tyro.cli(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from truing.cli.app import Exit
+from truing.cli.app import Exit, options_given
 from truing.methods import SIZE_PRESETS
 from truing.types import InputError
 
@@ -13,7 +13,7 @@ C = TypeVar("C")
 
 
 def with_preset(given: C, preset: str, presets: Mapping[str, C], *, method: str) -> C:
-    """The numbers of a size or of a preset of the method's own, but for those that were given as options.
+    """The numbers of a size or of a preset of the method's own, but for those that stand on the command line.
 
     Raises:
         InputError: there is no preset of that name.
@@ -25,8 +25,10 @@ def with_preset(given: C, preset: str, presets: Mapping[str, C], *, method: str)
     known: dict[str, Any] = {**presets, **sizes}
     if preset not in known:
         raise InputError(f"there is no preset {preset!r}", mend=f"choose from {', '.join(known)}")
-    named = {f.name: getattr(given, f.name) for f in fields(usual)}
-    found: C = replace(known[preset], **{name: v for name, v in named.items() if v != getattr(usual, name)})
+    options = options_given()
+    found: C = replace(
+        known[preset], **{f.name: getattr(given, f.name) for f in fields(usual) if f.name in options}
+    )
     return found
 
 
