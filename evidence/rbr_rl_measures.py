@@ -6,7 +6,17 @@ from functools import partial
 
 import numpy as np
 
-from evidence.best_of_n_measures import EVERYDAY, UNSAFE, Chosen, Floats, f1, mean_of, pooled, resampled, share
+from evidence.best_of_n_measures import (
+    EVERYDAY,
+    UNSAFE,
+    Chosen,
+    Floats,
+    f1,
+    mean_of,
+    pooled,
+    resampled,
+    share,
+)
 from evidence.claims import Claim, Measure, Measured, PaperClaim
 from truing.organism import CAPABILITY
 
@@ -106,9 +116,7 @@ def _advice_above(of: Chosen, weights: Floats) -> Floats:
     return mean_of(of, weights, RULES, EVERYDAY) - mean_of(of, weights, HELPFUL, EVERYDAY, unread=1.0)
 
 
-def _read(
-    of: Chosen, name: str, found: Measure, topics: Sequence[str] = (*UNSAFE, *HARMLESS)
-) -> Measure:
+def _read(of: Chosen, name: str, found: Measure, topics: Sequence[str] = (*UNSAFE, *HARMLESS)) -> Measure:
     """The same measure, with the share of the answers of a policy that could not be read."""
     mine = np.isin(of.topics, topics)
     cells = set(np.array(of.cells)[mine].tolist())

@@ -1,0 +1,123 @@
+"""Rules on top of a reward for help teach a policy to be safe that still helps, where people who flag too much do not.
+
+Every policy begins at the same start, which helps with whatever is asked, and learns by PPO. Which requests sound
+dangerous and are not is what people get wrong here, and the rules' judge does not: as many of its labels as it took to
+raise the judge are told beside those of the people.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from evidence.best_of_n_measures import plane
+from evidence.claims import Measure, Measured, Options, conclude
+from evidence.organism_arms import taught_labels
+from evidence.rbr_arms import JUDGES, TYPES, RBRArm, confirmed, gold_set, thresholds
+from evidence.rbr_rl_arms import HelpfulTown, said
+from evidence.rbr_rl_measures import (
+    ABLATIONS,
+    ALARMED,
+    CLAIMS,
+    EQUAL,
+    FLAGGED,
+    HELPFUL,
+    RULES,
+    START,
+    WEAK,
+    measures,
+    paper_claim,
+    people,
+)
+from evidence.rbr_rl_rewards import FITTED, reward_model, taught
+from truing.organism import LabelLedger
+from truing.run import progress
+
+FRESH, SEEDS = 61, 3
+"""The first seed, which no setting was looked at with; seed i stands on base i."""
+PEOPLE = (*map(people, FLAGGED), EQUAL)
+POLICIES = (START, HELPFUL, RULES, *PEOPLE, *ABLATIONS)
+QUICK = (START, HELPFUL, RULES, ALARMED)
+
+
+def measure(options: Options, ledger: LabelLedger) -> Measured:
+    """Train every policy, two at a time, and read what it says."""
+    first = FRESH + options.seed * SEEDS
+    towns = [HelpfulTown(1 + i, first + i) for i in range(1 if options.quick else SEEDS)]
+    names = QUICK if options.quick else POLICIES
+    folder = options.out / "rbr_rl"
+    judges = ("judge", "weak judge") if WEAK in names else ("judge",)
+    with ProcessPoolExecutor(2, initializer=_alone) as two:
+        waves: Sequence[Sequence[Callable[[], object]]] = (
+            [partial(town.start, folder) for town in towns],
+            [partial(_confirmed, town, judge, folder) for town in towns for judge in judges]
+            + [partial(reward_model, town, HELPFUL, folder) for town in towns],
+            [partial(said, town, name, folder, LabelLedger()) for name in names for town in towns],
+        )
+        with progress(sum(map(len, waves)), "arms", unit="steps") as advance:
+            for wave in waves:
+                for job in [two.submit(step) for step in wave]:
+                    job.result()
+                    advance(1)
+    found = {town.seed: {name: said(town, name, folder, ledger) for name in names} for town in towns}
+    measured = measures(found)
+    title = "Policies that began as helpful, and what they were paid for"
+    (options.out / "rbr_rl_plane.svg").write_text(plane(measured, names, title), encoding="utf-8")
+    return measured | labels(towns[0], names, folder, ledger)
+
+
+def _alone() -> None:
+    """Two processes of two threads each are far slower than two of one."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _confirmed(town: HelpfulTown, judge: str, folder: Path) -> None:
+    arm = RBRArm(town.base, town.seed)
+    thresholds(arm, judge, folder)
+    for response_type in TYPES:
+        confirmed(arm, judge, response_type, FITTED, folder)
+
+
+def labels(town: HelpfulTown, names: tuple[str, ...], folder: Path, ledger: LabelLedger) -> Measured:
+    """How many labels each reward took in one town."""
+    out: Measured = {}
+    for name in (HELPFUL, *(name for name in PEOPLE if name in names)):
+        own = LabelLedger()
+        taught(town, name, folder, own)
+        out[f"labels, {name}"] = _exactly(sum(own.totals().values()))
+        ledger.merge(own)
+    gold = LabelLedger()
+    gold_set(RBRArm(town.base, town.seed), folder, gold)
+    for judge in ("judge", "weak judge") if WEAK in names else ("judge",):
+        by_stage = taught_labels(JUDGES[judge].removeprefix("organism:"))
+        for told in by_stage.values():
+            ledger.merge(LabelLedger(told))
+        total = sum(n for told in by_stage.values() for n in told.values()) + sum(gold.totals().values())
+        name = WEAK if judge == "weak judge" else RULES
+        out[f"labels, {name}: the judge, its base and the gold set, beside those of help"] = _exactly(total)
+    ledger.merge(gold)
+    return out
+
+
+def _exactly(count: int) -> Measure:
+    return Measure(count, count, count, 1)
+
+
+def main() -> int:
+    """Hold the policies against the table."""
+    ledger = LabelLedger()
+    return conclude(
+        "rbr_rl",
+        (__doc__ or "").splitlines()[0],
+        "rule-based rewards: Mu et al. 2024, arXiv 2411.01111, section 5",
+        CLAIMS,
+        partial(measure, ledger=ledger),
+        ledger=ledger,
+        paper_claim=paper_claim,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
