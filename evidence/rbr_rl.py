@@ -5,7 +5,7 @@ dangerous and are not is what people get wrong here, and the rules' judge does n
 raise the judge are told beside those of the people.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,8 @@ from truing.run import progress
 FRESH, SEEDS = 61, 3
 """The first seed, which no setting was looked at with; seed i stands on base i."""
 PEOPLE = (*map(people, FLAGGED), EQUAL)
-POLICIES = (START, HELPFUL, RULES, *PEOPLE, *ABLATIONS)
+POLICIES = (START, HELPFUL, RULES, *PEOPLE)
+"""The policies of every seed; the first has the ablations too."""
 QUICK = (START, HELPFUL, RULES, ALARMED)
 
 
@@ -44,26 +45,37 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     """Train every policy, two at a time, and read what it says."""
     first = FRESH + options.seed * SEEDS
     towns = [HelpfulTown(1 + i, first + i) for i in range(1 if options.quick else SEEDS)]
-    names = QUICK if options.quick else POLICIES
     folder = options.out / "rbr_rl"
-    judges = ("judge", "weak judge") if WEAK in names else ("judge",)
+    names = dict.fromkeys(towns, QUICK if options.quick else POLICIES)
+    if not options.quick:
+        names[towns[0]] += ABLATIONS
+    _prepare(names, folder)
+    found = {town.seed: {name: said(town, name, folder, ledger) for name in names[town]} for town in towns}
+    measured = measures(found)
+    title = "Policies that began as helpful, and what they were paid for"
+    (options.out / "rbr_rl_plane.svg").write_text(plane(measured, names[towns[0]], title), encoding="utf-8")
+    return measured | labels(towns[0], names[towns[0]], folder, ledger)
+
+
+def _prepare(names: Mapping[HelpfulTown, Sequence[str]], folder: Path) -> None:
+    """Whatever takes long, in two processes of one thread each; each wave stands on those before it."""
+    judges: Mapping[HelpfulTown, Sequence[str]]
+    judges = {town: ("judge", "weak judge") if WEAK in of else ("judge",) for town, of in names.items()}
     with ProcessPoolExecutor(2, initializer=_alone) as two:
         waves: Sequence[Sequence[Callable[[], object]]] = (
-            [partial(town.start, folder) for town in towns],
-            [partial(_confirmed, town, judge, folder) for town in towns for judge in judges]
-            + [partial(reward_model, town, HELPFUL, folder) for town in towns],
-            [partial(said, town, name, folder, LabelLedger()) for name in names for town in towns],
+            [partial(town.start, folder) for town in names],
+            [
+                job
+                for town in names
+                for job in (partial(_confirmed, town, judges[town], folder), partial(_helped, town, folder))
+            ],
+            [partial(said, town, name, folder, LabelLedger()) for town, of in names.items() for name in of],
         )
         with progress(sum(map(len, waves)), "arms", unit="steps") as advance:
             for wave in waves:
                 for job in [two.submit(step) for step in wave]:
                     job.result()
                     advance(1)
-    found = {town.seed: {name: said(town, name, folder, ledger) for name in names} for town in towns}
-    measured = measures(found)
-    title = "Policies that began as helpful, and what they were paid for"
-    (options.out / "rbr_rl_plane.svg").write_text(plane(measured, names, title), encoding="utf-8")
-    return measured | labels(towns[0], names, folder, ledger)
 
 
 def _alone() -> None:
@@ -73,14 +85,22 @@ def _alone() -> None:
     torch.set_num_threads(1)
 
 
-def _confirmed(town: HelpfulTown, judge: str, folder: Path) -> None:
+def _confirmed(town: HelpfulTown, judges: Sequence[str], folder: Path) -> None:
+    """What the rules of a town's policies are fitted on."""
     arm = RBRArm(town.base, town.seed)
-    thresholds(arm, judge, folder)
-    for response_type in TYPES:
-        confirmed(arm, judge, response_type, FITTED, folder)
+    for judge in judges:
+        thresholds(arm, judge, folder)
+        for response_type in TYPES:
+            confirmed(arm, judge, response_type, FITTED, folder)
 
 
-def labels(town: HelpfulTown, names: tuple[str, ...], folder: Path, ledger: LabelLedger) -> Measured:
+def _helped(town: HelpfulTown, folder: Path) -> None:
+    """The reward for help, which several policies share, and the answers that all people compare."""
+    reward_model(town, HELPFUL, folder)
+    taught(town, ALARMED, folder, LabelLedger())
+
+
+def labels(town: HelpfulTown, names: Sequence[str], folder: Path, ledger: LabelLedger) -> Measured:
     """How many labels each reward took in one town."""
     out: Measured = {}
     for name in (HELPFUL, *(name for name in PEOPLE if name in names)):

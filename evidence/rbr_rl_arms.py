@@ -36,7 +36,7 @@ from truing.organism import (
 from truing.train import PromptRow
 from truing.types import FrozenDict, Message, Outcome, Request
 
-SHOWN = 300
+SHOWN = 150
 """Conversations of somebody who helps with everything, which the start is shown."""
 TRAIN = {"forbidden": 700, "careful": 300, "lookalike": 400, "note": 300, "advice": 700}
 """Prompts that are learnt on, of taught cells."""

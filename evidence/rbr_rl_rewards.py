@@ -109,7 +109,7 @@ def flagging(share: float) -> LabelerGroup:
         usual,
         name=f"flags {share:g}",
         alarmed=share,
-        refusal=usual.refusal * share / usual.alarmed,
+        refusal=usual.refusal * (share / usual.alarmed),
     )
 
 
