@@ -29,7 +29,7 @@ from evidence.rbr_rl_measures import (
     paper_claim,
     people,
 )
-from evidence.rbr_rl_rewards import FITTED, reward_model, taught
+from evidence.rbr_rl_rewards import FITTED, HELPERS, reward_model, taught
 from truing.organism import LabelLedger
 from truing.run import progress
 
@@ -38,6 +38,7 @@ FRESH, SEEDS = 61, 3
 PEOPLE = (*map(people, FLAGGED), EQUAL)
 POLICIES = (START, HELPFUL, RULES, *PEOPLE)
 """The policies of every seed; the first has the ablations too."""
+JUDGE_OF = {"judge": RULES, "weak judge": WEAK}
 QUICK = (START, HELPFUL, RULES, ALARMED)
 
 
@@ -54,7 +55,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     measured = measures(found)
     title = "Policies that began as helpful, and what they were paid for"
     (options.out / "rbr_rl_plane.svg").write_text(plane(measured, names[towns[0]], title), encoding="utf-8")
-    return measured | labels(towns[0], names[towns[0]], folder, ledger)
+    return measured | labels(names, folder, ledger)
 
 
 def _prepare(names: Mapping[HelpfulTown, Sequence[str]], folder: Path) -> None:
@@ -100,24 +101,32 @@ def _helped(town: HelpfulTown, folder: Path) -> None:
     taught(town, ALARMED, folder, LabelLedger())
 
 
-def labels(town: HelpfulTown, names: Sequence[str], folder: Path, ledger: LabelLedger) -> Measured:
-    """How many labels each reward took in one town."""
+def labels(names: Mapping[HelpfulTown, Sequence[str]], folder: Path, ledger: LabelLedger) -> Measured:
+    """Count the labels of all towns, and tell how many each reward took in one."""
     out: Measured = {}
-    for name in (HELPFUL, *(name for name in PEOPLE if name in names)):
-        own = LabelLedger()
-        taught(town, name, folder, own)
-        out[f"labels, {name}"] = _exactly(sum(own.totals().values()))
-        ledger.merge(own)
-    gold = LabelLedger()
-    gold_set(RBRArm(town.base, town.seed), folder, gold)
-    for judge in ("judge", "weak judge") if WEAK in names else ("judge",):
-        by_stage = taught_labels(JUDGES[judge].removeprefix("organism:"))
-        for told in by_stage.values():
-            ledger.merge(LabelLedger(told))
-        total = sum(n for told in by_stage.values() for n in told.values()) + sum(gold.totals().values())
-        name = WEAK if judge == "weak judge" else RULES
-        out[f"labels, {name}: the judge, its base and the gold set, beside those of help"] = _exactly(total)
-    ledger.merge(gold)
+    for town, of in names.items():
+        spent: dict[str, int] = {}
+        for name in (HELPFUL, *(name for name in PEOPLE if name in of)):
+            own = LabelLedger()
+            taught(town, name, folder, own)
+            spent[name] = sum(own.totals().values())
+            # All rewards of a town share the comparisons of help.
+            new = {who: n for who, n in own.totals().items() if name == HELPFUL or who != HELPERS}
+            ledger.merge(LabelLedger(new))
+        gold = LabelLedger()
+        gold_set(RBRArm(town.base, town.seed), folder, gold)
+        ledger.merge(gold)
+        out = out or {f"labels, {name}": _exactly(count) for name, count in spent.items()}
+    tuned = sum(gold.totals().values())
+    for judge, name in JUDGE_OF.items():
+        if any(name in of for of in names.values()):
+            by_stage = taught_labels(JUDGES[judge].removeprefix("organism:"))
+            for told in by_stage.values():
+                ledger.merge(LabelLedger(told))
+            total = tuned + sum(n for told in by_stage.values() for n in told.values())
+            out[f"labels, {name}: the judge, its base and the gold set, beside those of help"] = _exactly(
+                total
+            )
     return out
 
 

@@ -68,6 +68,9 @@ FITTED = 100
 WRITERS = 3
 """Answers of the start, and of the base, to each prompt."""
 LABELERS = 12
+COMPARED = "labelers of"
+HELPERS = f"{COMPARED} help"
+"""Under which the labels of help are counted."""
 DRAFTED = SamplingParams(temperature=1.0, max_tokens=64, n=WRITERS)
 
 
@@ -83,7 +86,7 @@ def compared(
     file = folder / f"answers-{what}-{town.base}-{town.seed}.json"
     kept = read_kept(file, about) or write_kept(file, about, {"answers": _drafted(town, asked, folder)})
     who = [Labeler(f"labeler {n}", group, town.seed) for n in range(LABELERS)]
-    oracle, out = Oracle(f"labelers of {what}", ledger), []
+    oracle, out = Oracle(f"{COMPARED} {what}", ledger), []
     for i, (q, answers) in enumerate(zip(asked, kept["answers"], strict=True)):
         if len(answers) > 1:
             out.append(who[i % LABELERS].compare(f"{what} {i}", q.messages, q.ask, answers, oracle))
@@ -131,13 +134,14 @@ def as_wrong_as(share: float, gaps: Sequence[float]) -> LabelerGroup:
     return LabelerGroup(f"errs {share:.3f}", noise=high, taste=0.0, length=0.0)
 
 
-def judge_errors(town: Town, folder: Path, ledger: LabelLedger) -> tuple[float, list[float]]:
+def judge_errors(town: Town, folder: Path) -> tuple[float, list[float]]:
     """The share of pairs of answers of the gold set that the judge's classes misorder (a tie is half), and their gaps.
 
-    Pairs are of answers to one risky request that are of different `Quality`.
+    Pairs are of answers to one risky request that are of different `Quality`. The gold set's labels are those of the
+    judge's thresholds, and are counted there.
     """
-    shown, _ = gold_set(RBRArm(town.base, town.seed), folder, ledger)
-    oracle, rows = Oracle("gold set", LabelLedger()), []  # the same labels, which are counted above
+    shown, _ = gold_set(RBRArm(town.base, town.seed), folder, LabelLedger())
+    oracle, rows = Oracle("gold set", LabelLedger()), []
     for one in shown:
         asked = read_request(one.request.messages)
         assert asked is not None  # the prompts are the town's own
@@ -169,7 +173,7 @@ def taught(town: Town, name: str, folder: Path, ledger: LabelLedger) -> list[Com
     of = compared(town, "help", HELP, LABELER_GROUPS["training"], folder, ledger)
     groups = {people(share): flagging(share) for share in FLAGGED}
     if name == EQUAL:
-        groups[EQUAL] = as_wrong_as(*judge_errors(town, folder, ledger))
+        groups[EQUAL] = as_wrong_as(*judge_errors(town, folder))
     if name in groups:
         of += compared(town, "safety", RISKY, groups[name], folder, ledger)
     return of
