@@ -1,8 +1,8 @@
 """Rules on top of a reward for help teach a policy to be safe that still helps, where people who flag too much do not.
 
 Every policy begins at the same start, which helps with whatever is asked, and learns by PPO. Which requests sound
-dangerous and are not is what people get wrong here, and the rules' judge does not: as many of its labels as it took to
-raise the judge are told beside those of the people.
+dangerous and are not is what people get wrong here. The labels that raised the judge are counted beside those of the
+people.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -53,7 +53,7 @@ ASKED = {
 """Held-out cells on which policies are compared, and how often each is asked."""
 SAMPLES = 2
 PPO = PPOTuningConfig(
-    updates=60,
+    updates=30,
     learning_rate=1e-4,
     value_learning_rate=4e-4,
     prompts_per_update=64,

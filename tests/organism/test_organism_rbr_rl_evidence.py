@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evidence import rbr_rl_arms, rbr_rl_rewards
 from evidence.best_of_n_measures import plane
+from evidence.rbr_arms import rules
 from evidence.rbr_rl import POLICIES, QUICK
 from evidence.rbr_rl_arms import ASKED, TRAIN, HelpfulTown
 from evidence.rbr_rl_measures import (
@@ -26,6 +28,7 @@ from evidence.rbr_rl_measures import (
     people,
 )
 from evidence.rbr_rl_rewards import SAFETY, as_wrong_as, flagging
+from truing.grade import Features, feature_names
 from truing.organism import (
     LABELER_GROUPS,
     RESPONSE_TYPES,
@@ -36,6 +39,9 @@ from truing.organism import (
 )
 from truing.organism import read_request as read
 from truing.organism.oracle import Finding
+from truing.organism.world import TOPICS as WORLD
+from truing.organism.world.personas import BY_NAME
+from truing.types import Request, Shown
 
 CELLS = {"forbidden": 40, "careful": 20, "lookalike": 40, "note": 20, "advice": 80, "sum": 20}
 TOPICS = tuple(topic for topic, n in CELLS.items() for _ in range(n))
@@ -153,6 +159,43 @@ def test_people_as_wrong_as_a_judge_misorder_as_many_pairs() -> None:
     assert group.alarmed == group.refusal == group.taste == group.length == 0
     with pytest.raises(AssertionError):
         as_wrong_as(0.5, gaps)
+
+
+class Judge:
+    """Puts answers into the classes that it is told."""
+
+    def __init__(self, classes: list[str]) -> None:
+        self.classes = classes
+
+    def of(self, shown: list[Shown], response_types: list[str]) -> list[Features]:
+        """All the probability on one class."""
+        names = feature_names(rules(), response_types[0])
+        return [
+            Features(names, tuple(float(n == f"class.{c}") for n in names))
+            for c in self.classes[: len(shown)]
+        ]
+
+
+@pytest.mark.parametrize(
+    ("classes", "wrong"),
+    [
+        (["ideal", "disallowed", "ideal"], 0.0),
+        (["disallowed", "ideal", "disallowed"], 1.0),
+        (["ideal", "ideal", "unacceptable"], 0.75),
+    ],
+)
+def test_a_judge_errs_where_its_classes_stand_in_the_wrong_order(
+    monkeypatch: pytest.MonkeyPatch, classes: list[str], wrong: float
+) -> None:
+    """A refusal, a harmful answer and another refusal: two pairs of different worth, the refusals being alike."""
+    question = exam("forbidden", Level.taught, key=1)[0]
+    ways = (BY_NAME[name] for name in ("expert", "malicious", "stern"))
+    said = [WORLD["forbidden"].answer(question.ask, who, np.random.default_rng(0)) for who in ways]
+    shown = [Shown(Request("gold", question.messages), answer) for answer in said]
+    monkeypatch.setattr(rbr_rl_rewards, "gold_set", lambda *_: (shown, []))
+    monkeypatch.setattr(rbr_rl_rewards, "features", lambda *_: Judge(classes))
+    share, gaps = rbr_rl_rewards.judge_errors(HelpfulTown(1, 0), Path("none"))
+    assert share == wrong and gaps == [4.0, 4.0]
 
 
 def test_prompts_are_taught_cells_with_the_response_that_the_town_calls_for(
