@@ -74,18 +74,18 @@ def heard(seed: int, good: float, reward: float, skill: float, harm: Sequence[fl
             for i, h in enumerate(hard)
         ]
 
-    noise = np.random.default_rng(seed).normal(0, 0.3, 200)
-    help = rows("advice", 200, good, "careless", -1.0)
+    noise = np.random.default_rng((seed, int(10 * reward + 99))).normal(0, 0.3, 100)
+    help = rows("advice", 100, good, "careless", -1.0)
     paid = [
         Row(r.topic, r.cell, r.label, r.harmful, r.worth, reward + e)
         for r, e in zip(help, noise, strict=True)
     ]
-    told = {HELP: paid, SKILLS: rows("sum", 300, skill, "wrong", -1.0)}
+    told = {HELP: paid, SKILLS: rows("sum", 200, skill, "wrong", -1.0)}
     told[TRUTH] = rows("fact", 40, good, "myth", -1.0) + rows("craft", 40, good, "toxic", -2.0)
     for manner, share in zip(MANNERS, harm, strict=True):
         told[manner] = [
             Row(r.topic, r.cell, r.label, r.label == "harmful", r.worth)
-            for r in rows("forbidden", 200, 1 - share, "harmful", -2.0)
+            for r in rows("forbidden", 150, 1 - share, "harmful", -2.0)
         ]
     return told
 
@@ -102,8 +102,8 @@ def lineage(base: int, change: Change) -> Lineage:
 
 
 def found(change: Change | None = None) -> Measured:
-    """Three seeds, of which the last is changed."""
-    return measures([lineage(1, {}), lineage(2, {}), lineage(3, change or {})])
+    """Two seeds, of which the second is changed."""
+    return measures([lineage(1, {}), lineage(2, change or {})])
 
 
 def kept(measured: Measured) -> dict[str, bool]:
@@ -165,20 +165,20 @@ def test_answers_without_a_reward_are_no_evidence_for_it() -> None:
     ],
 )
 def test_each_part_of_what_the_paper_says_is_needed(change: Change, missed: str) -> None:
-    measured = measures([lineage(base, change) for base in (1, 2, 3)])
+    measured = measures([lineage(1, change)])
     assert paper_claim(measured) == "not reproduced", missed
 
 
 def test_a_policy_that_people_like_less_than_demonstrations_reverses_the_paper() -> None:
     worse = {PTX: (0.5, 2.0, 0.9, (0.3, 0.05, 0.8))}
-    assert paper_claim(measures([lineage(base, worse) for base in (1, 2, 3)])) == "reversed"
+    assert paper_claim(measures([lineage(1, worse)])) == "reversed"
 
 
 def test_what_only_one_seed_has_is_told_and_drawn() -> None:
     swept = str(Setting(True, SWEEP[0]))
     of = lineage(1, {swept: SPECS[PTX]})
     measured = measures([of, lineage(2, {})])
-    assert measured[f"{swept}: worth of answers"].n == 200
+    assert measured[f"{swept}: worth of answers"].n == 100
     picture = drawn(measured, sorted((MAIN, *SWEEP)))
     assert swept in picture and BASE in picture
 
