@@ -134,7 +134,7 @@ def _only(topic: str, label: str) -> Value:
 
 
 def paper_claim(measured: Measured) -> PaperClaim:
-    """Ouyang et al. 2022: people prefer PPO-ptx to demonstrations alone; it forgets less than PPO (figures 1 and 29).
+    """Ouyang et al. 2022: people prefer PPO-ptx to demonstrations alone; it forgets less than PPO (sections 4.1, 4.2).
 
     And it does less harm than the base only when told to be respectful (section 4.2), more when told to be biased.
     """
