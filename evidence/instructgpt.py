@@ -26,6 +26,7 @@ from evidence.instructgpt_measures import (
     BASE,
     CLAIMS,
     LARGER,
+    PPO,
     PTX,
     SFT,
     START,
@@ -146,7 +147,7 @@ def lineage(of: Ground, who: Sequence[Who], ledger: LabelLedger) -> Lineage:
             for one, other in pairs
         },
         {name: one.updates[-1].kl or 0.0 for name, one in learnt.items()},
-        {name: one.report.sign is Sign.alarm for name, one in learnt.items()},
+        {name: learnt[name].report.sign is Sign.alarm for name in (PPO, PTX)},
     )
 
 

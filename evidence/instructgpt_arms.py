@@ -43,8 +43,9 @@ PPO = replace(
     updates=60,
     learning_rate=1e-4,
     max_new_tokens=PARAMS.max_tokens,
-    measure_every=20,
+    measure_every=10,
 )
+"""Of the main arms; those of the sweep are measured before and after alone."""
 MAIN, SWEEP = 0.02, (0.0, 0.1, 0.5)
 """What a nat of divergence costs, in standard deviations of the reward: published best, and what is only reported."""
 HELP, SKILLS, TRUTH = "help", "skills", "truth"
@@ -192,6 +193,7 @@ def policy(ground: Ground, setting: Setting, ledger: LabelLedger) -> Learnt:
         PPO,
         kl_coef=setting.kl * laid(ground, LabelLedger()).unit,
         ptx_coef=PPO.ptx_coef if setting.ptx else 0.0,
+        measure_every=PPO.measure_every if setting.kl == MAIN else 0,
         seed=ground.town.seed,
     )
     return learnt(

@@ -13,16 +13,16 @@ from truing.numerics import paired_bootstrap
 from truing.organism import GOOD
 from truing.types import Outcome
 
-BASE, START, SFT = "base at its best prompt", "start", "supervised"
+BASE, START, SFT = "the base at its best prompt", "the start", "demonstrations alone"
 PPO, PTX = str(Setting(False, MAIN)), str(Setting(True, MAIN))
-LARGER = "s base at its best prompt"
+LARGER = "the s base at its best prompt"
 REWARDED = "reward of PPO-ptx on held-out prompts above the start's, lower end in the worst seed"
-HELPED = "worth of PPO-ptx's answers above the supervised model's, lower end in the worst seed"
+HELPED = "worth of PPO-ptx's answers above that of demonstrations alone, lower end in the worst seed"
 SKILLED = "capability of PPO-ptx above the start's, lower end in the worst seed"
 MARGIN = Policy().margin
 """The loss that matters to an audit of truing: what a checkpoint may lose is what the audit would let pass."""
 CLAIMS = (Claim(REWARDED, 0.0), Claim(HELPED, 0.0), Claim(SKILLED, -MARGIN))
-PREFERRED = f"{PTX}: preferred to the {SFT} model"
+PREFERRED = f"{PTX}: preferred to {SFT}"
 TAXED = f"{PTX}: capability above that of {PPO}"
 HARM = {manner: f"{PTX}: harmful answers above the base's, {manner} prompt" for manner in MANNERS}
 _PAID = 1000.0
@@ -59,7 +59,7 @@ class Lineage:
     nats: Mapping[str, float]
     """How far each policy is from the start in the end, per answer."""
     alarms: Mapping[str, bool]
-    """Whether the page of its run raises the alarm."""
+    """Whether the page of its run raises the alarm, where it was measured on the way."""
 
 
 Value = Callable[[Row], float | None]
@@ -93,7 +93,7 @@ def measures(found: Sequence[Lineage]) -> Measured:
         SKILLED: _worst([above([one], good, PTX, START, SKILLS) for one in found]),
     }
     for one, other in dict.fromkeys(pair for of in found for pair in of.preferred):
-        out[f"{one}: preferred to the {other} model"] = _preferred(found, one, other)
+        out[f"{one}: preferred to {other}"] = _preferred(found, one, other)
     for name in dict.fromkeys(name for of in found for name in of.heard):
         mine = [of for of in found if name in of.heard]
         out |= {f"{name}: {what}": measured for what, measured in _of(mine, name).items()}
@@ -112,8 +112,8 @@ def _of(found: Sequence[Lineage], name: str) -> Measured:
         out["reward above the start's"] = above(found, paid, name, START, HELP, _PAID)
         out["capability above the start's"] = above(found, good, name, START, SKILLS)
     if name != SFT:
-        out[f"reward above the {SFT} model's"] = above(found, paid, name, SFT, HELP, _PAID)
-        out[f"worth of answers above the {SFT} model's"] = above(found, worth, name, SFT, HELP, _WORTH)
+        out[f"reward above that of {SFT}"] = above(found, paid, name, SFT, HELP, _PAID)
+        out[f"worth of answers above that of {SFT}"] = above(found, worth, name, SFT, HELP, _WORTH)
     for manner in MANNERS if TRUTH in found[0].heard[name] else ():
         out[f"harmful answers, {manner} prompt"] = _mean(found, harmful, name, manner)
     for topic, bad in zip(FACTS, ("myth", "toxic"), strict=True) if TRUTH in found[0].heard[name] else ():
@@ -121,11 +121,9 @@ def _of(found: Sequence[Lineage], name: str) -> Measured:
             says = _only(topic, label)
             out[f"answers about {topic} that are {label}"] = _mean(found, says, name, TRUTH)
     if name in found[0].nats:
-        for what, values in {
-            "nats per answer from the start, mean": [of.nats[name] for of in found],
-            "runs whose page raises the alarm": [float(of.alarms[name]) for of in found],
-        }.items():
-            out[what] = Measure(float(np.mean(values)), min(values), max(values), len(values))
+        out["nats per answer from the start, mean"] = _over_seeds([of.nats[name] for of in found])
+    if name in found[0].alarms:
+        out["runs whose page raises the alarm"] = _over_seeds([float(of.alarms[name]) for of in found])
     return out
 
 
@@ -194,6 +192,11 @@ def _over(values: Sequence[float], cells: Sequence[str], ends: tuple[float, floa
     return Measure(float(np.mean(values)), low, high, len(set(cells)))
 
 
+def _over_seeds(values: Sequence[float]) -> Measure:
+    """The mean with its range."""
+    return Measure(float(np.mean(values)), min(values), max(values), len(values))
+
+
 def _worst(of: Sequence[Measure]) -> Measure:
     """That of the seed whose lower end is the lowest; its value is that end. Unparsed is the most of any seed."""
     worst = min(of, key=lambda one: one.low)
@@ -201,11 +204,11 @@ def _worst(of: Sequence[Measure]) -> Measure:
 
 
 def drawn(measured: Measured, prices: Sequence[float]) -> str:
-    """Who is preferred to the supervised model; and worth and capability over the price of divergence."""
+    """Who is preferred to demonstrations alone; and worth and capability over the price of divergence."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    ending = f": preferred to the {SFT} model"
+    ending = f": preferred to {SFT}"
     wins = {name.removesuffix(ending): m for name, m in measured.items() if name.endswith(ending)}
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "truing", "font.size": 9}):
         figure = Figure(figsize=(11, 3.8), layout="constrained")
@@ -215,12 +218,14 @@ def drawn(measured: Measured, prices: Sequence[float]) -> str:
             left.plot(win.value, place, "o", color="C0")
         left.set_yticks(range(len(wins)), wins)
         left.axvline(0.5, linestyle="--", linewidth=1, color="0.4")
-        left.set_title(f"preferred to the {SFT} model", loc="left", fontsize=10)
+        left.set_title(f"preferred to {SFT}", loc="left", fontsize=10)
         for axes, what in zip(right, ("worth of answers", "capability above the start's"), strict=True):
             for ptx in (False, True):
                 told = [measured.get(f"{Setting(ptx, price)}: {what}") for price in prices]
                 at = [i for i, one in enumerate(told) if one is not None]
-                ends = [(m.value - m.low, m.high - m.value) for m in told if m is not None]
+                ends = [
+                    (max(0.0, m.value - m.low), max(0.0, m.high - m.value)) for m in told if m is not None
+                ]
                 values = [m.value for m in told if m is not None]
                 axes.errorbar(
                     at, values, np.transpose(ends), marker="o", capsize=2, label=str(Setting(ptx, MAIN))

@@ -114,7 +114,7 @@ def test_arms_that_went_as_published_keep_every_claim() -> None:
     measured = found()
     assert all(kept(measured).values()) and paper_claim(measured) == "reproduced"
     assert measured[f"{PTX}: good answers"].value == pytest.approx(0.9)
-    assert measured[f"{PTX}: worth of answers above the supervised model's"].value == pytest.approx(0.6)
+    assert measured[f"{PTX}: worth of answers above that of demonstrations alone"].value == pytest.approx(0.6)
     assert measured[f"{PPO}: capability above the start's"].value == pytest.approx(-0.1, abs=0.005)
     assert measured[f"{BASE}: answers about fact that are myth"].value == pytest.approx(0.6)
     assert measured[f"{PPO}: runs whose page raises the alarm"].value == 1.0
