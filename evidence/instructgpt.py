@@ -76,15 +76,17 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     ]
     prices = (MAIN,) if options.quick else (MAIN, *SWEEP)
     who: list[Who] = [BASE, START, SFT, *(Setting(ptx, kl) for kl in prices for ptx in (False, True))]
-    asked = {of: [*who, LARGER] if of is grounds[0] and not options.quick else who for of in grounds}
-    arms = sum(map(len, asked.values()))
-    with progress(arms, "arms", unit="arms") as advance, ProcessPoolExecutor(2) as two:
-        raised = [two.submit(larger)] if LARGER in asked[grounds[0]] else []
-        for done in [*(two.submit(laid, of, LabelLedger()) for of in grounds), *raised]:
-            done.result()
-        for done in [two.submit(_asked, of, one) for of, some in asked.items() for one in some]:
+    asked = dict.fromkeys(grounds, who)
+    with progress(len(grounds) * len(who), "arms", unit="arms") as advance, ProcessPoolExecutor(2) as two:
+        for ready in [two.submit(laid, of, LabelLedger()) for of in grounds]:
+            ready.result()
+        raised = None if options.quick else two.submit(larger)
+        for done in [two.submit(_asked, of, one) for one in who for of in grounds]:
             done.result()
             advance(1)
+        if raised is not None:
+            raised.result()
+            asked[grounds[0]] = [*who, LARGER]
     measured = measures([lineage(of, some, ledger) for of, some in asked.items()])
     (options.out / "instructgpt_arms.svg").write_text(drawn(measured, sorted(prices)), encoding="utf-8")
     return measured
