@@ -5,6 +5,7 @@ diverse enough that a reward has something to choose from. Everything is kept on
 goes on, and scripts that ask for the same policy share it.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -160,6 +161,7 @@ def learnt(
     about = town.about(config=asdict(config), paid=paid, **sizes)
     kept = read_kept(file, about)
     if kept is None or not place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)  # of another setting, or left by who was interrupted
         kept = write_kept(file, about, _train(place, town, reward, config, folder, value))
     ledger.merge(LabelLedger(kept["labels"]))
     updates = tuple(map(Update.from_json, kept["updates"]))

@@ -278,13 +278,11 @@ def confirmed(
     if kept is None:
         of, found = features(judge, response_type, folder), []
         for topic, asked in by_topic.items():
-            recipe = {response_type: recipes()[topic]}
-            writer = checkpoint(arm, "base")
             found.append(
                 write_comparisons(
                     asked,
-                    recipe,
-                    writer,
+                    {response_type: recipes()[topic]},
+                    checkpoint(arm, "base"),
                     of,
                     key=arm.seed,
                     tries=TRIES,
