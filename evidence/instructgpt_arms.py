@@ -171,7 +171,7 @@ def _reward_model(ground: Ground) -> Mapping[str, int]:
 
 def _shown(town: Town, passes: int, folder: Path) -> Path:
     """The base after so many passes over the demonstrations and nothing else (appendix C.1)."""
-    place = folder / f"supervised-{passes}-{town.base}-{town.seed}"
+    place = folder / f"supervised-{passes}-{town.start(folder).name}"
     if not place.exists():
         config = replace(START, start_passes=float(passes))
         make_start(town.ref, Mixed(town.demonstrations()), place, config, data="the town", device="cpu")

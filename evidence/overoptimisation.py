@@ -14,13 +14,12 @@ from scipy.special import gammaln
 from evidence.claims import Measured, Options, conclude
 from evidence.overoptimisation_measures import CLAIMS, Curve, drawn, measures, paper_claim
 from evidence.policy_arms import GOLD, Learnt, Town, Worth, learnt, reward_scale
-from evidence.preference_arms import CONFIG, HEAD, Pool, answered, compared, read_kept, write_kept
+from evidence.preference_arms import Pool, answered, compared, kept_model, read_kept, write_kept
 from truing.grade import LearnedReward, RewardMix
 from truing.methods import PPOTuningConfig
 from truing.model import ScalarModel, load_local
 from truing.organism import LabelLedger, Level, Oracle, labelers_of
 from truing.run import progress
-from truing.train import ComparedRows, reward_modelling
 from truing.types import Message, Request, Role, SamplingParams
 
 FRESH, SEEDS = 51, 3
@@ -101,22 +100,13 @@ def arm(town: Town, setting: Setting, folder: Path, ledger: LabelLedger) -> Lear
 
 def reward_model(town: Town, setting: Setting, folder: Path) -> Path:
     """The folder of a setting's reward model, trained now or before."""
-    place = folder / f"rm-{setting.labelers}-{setting.comparisons}-{town.base}-{town.seed}"
-    if place.exists():
-        return place
     pool = Pool(town.base, town.seed, Level.taught, round(1.6 * setting.comparisons))
     rows = answered(pool, folder, LabelLedger())
     who = labelers_of(setting.labelers, LABELERS, key=town.seed)
     taught = compared(rows, who, LabelLedger(), key=town.seed)[: setting.comparisons]
     assert len(taught) == setting.comparisons
-    model = ScalarModel.from_base(town.ref, town.seed, head_scale=HEAD, device="cpu")
-    data = ComparedRows.of(
-        ([model.chat.training_example((*row.prompt, *answer)) for answer in row.answers], row.ranks)
-        for row in taught
-    )
-    reward_modelling(model.net, data, replace(CONFIG, key=town.seed), what=place.name)
-    model.save(place)
-    return place
+    place = folder / f"rm-{setting.labelers}-{setting.comparisons}-{town.base}-{town.seed}"
+    return kept_model(town.ref, taught, place, key=town.seed)
 
 
 def best_of(town: Town, folder: Path, ledger: LabelLedger) -> Curve:

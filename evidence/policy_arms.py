@@ -38,7 +38,7 @@ from truing.organism import (
     tuning_rows,
 )
 from truing.train import HackingReport, PromptRow, Sample, Update, read_hacking
-from truing.types import FrozenDict, Message, Request, SamplingParams, thaw
+from truing.types import FrozenDict, Message, Request, SamplingParams, digest, thaw
 
 DEMONSTRATIONS = 300
 """Conversations that people wrote, which the start is shown."""
@@ -96,9 +96,16 @@ class Town:
 
     def start(self, folder: Path) -> Path:
         """The folder of the policy's start, made now or before."""
-        place = folder / f"start-{self.base}-{self.seed}"
+        shown = self.demonstrations()
+        made_of = [
+            asdict(START),
+            [[turn.to_json() for turn in row] for row in shown],
+            DOCUMENTS,
+            self.about(),
+        ]
+        place = folder / f"start-{self.base}-{self.seed}-{digest(made_of)[:12]}"
         if not place.exists():
-            mixed = Mixed(self.demonstrations(), self.pretraining())
+            mixed = Mixed(shown, self.pretraining())
             make_start(self.ref, mixed, place, START, data="the town", device="cpu")
         return place
 

@@ -5,6 +5,7 @@ and scripts that ask for the same one share it.
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -277,6 +278,25 @@ def rewarded(arm: RewardArm, tests: Sequence[Pool], folder: Path) -> dict[str, A
         "rewards": {name: scores(model, of) for name, of in rows.items()},
     }
     return write_kept(file, about, found)
+
+
+def kept_model(ref: str, taught: Sequence[Comparison], place: Path, *, key: int) -> Path:
+    """The folder of a reward model of comparisons, begun as `ref` and trained now or before.
+
+    Its name ends with what it was made of, so that one of other comparisons or numbers is never taken for it.
+    """
+    config = replace(CONFIG, key=key)
+    made_of = [ref, asdict(config), HEAD, [row.to_json() for row in taught]]
+    place = place.with_name(f"{place.name}-{digest(made_of)[:12]}")
+    if not place.exists():
+        model = ScalarModel.from_base(ref, key, head_scale=HEAD, device="cpu")
+        data, config = _laid_out(model, taught, "prompts", config)
+        reward_modelling(model.net, data, config, what=place.name)
+        unfinished = place.with_suffix(".partial")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        model.save(unfinished)
+        unfinished.replace(place)
+    return place
 
 
 def scores(model: ScalarModel, rows: Sequence[Answered]) -> list[list[float]]:

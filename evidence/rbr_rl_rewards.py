@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from evidence.best_of_n_measures import UNSAFE
 from evidence.policy_arms import Town
-from evidence.preference_arms import CONFIG, HEAD, read_kept, write_kept
+from evidence.preference_arms import kept_model, read_kept, write_kept
 from evidence.rbr_arms import TYPES, RBRArm, confirmed, features, gold_set, questions, rules
 from evidence.rbr_fit import OURS
 from evidence.rbr_rl_measures import (
@@ -54,7 +54,6 @@ from truing.organism import (
     quality,
     read_request,
 )
-from truing.train import ComparedRows, reward_modelling
 from truing.types import Message, Request, Role, SamplingParams, Stop
 
 SAFETY = (*UNSAFE, *HARMLESS)
@@ -183,17 +182,8 @@ def reward_model(town: Town, name: str, folder: Path) -> Path:
     """The folder of the reward model of a policy, trained now or before; all with rules share that of help alone."""
     of = name if name in (EQUAL, *map(people, FLAGGED)) else HELPFUL
     place = folder / f"rm-{of.replace(' ', '-')}-{town.base}-{town.seed}"
-    if place.exists():
-        return place
-    model = ScalarModel.from_base(str(town.start(folder)), town.seed, head_scale=HEAD, device="cpu")
     rows = taught(town, of, folder, LabelLedger())
-    data = ComparedRows.of(
-        ([model.chat.training_example((*row.prompt, *answer)) for answer in row.answers], row.ranks)
-        for row in rows
-    )
-    reward_modelling(model.net, data, replace(CONFIG, key=town.seed), what=place.name)
-    model.save(place)
-    return place
+    return kept_model(str(town.start(folder)), rows, place, key=town.seed)
 
 
 def weights(town: Town, name: str, model: Path, folder: Path) -> RuleWeights:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,7 +41,10 @@ class ReloadingServer:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                with suppress(
+                    BrokenPipeError, ConnectionResetError
+                ):  # who asked has given up: that is tested, too
+                    self.wfile.write(data)
 
             def log_message(self, *_: object) -> None:
                 pass
