@@ -45,7 +45,7 @@ FIXED = Setting("wordy", 300, 0.0)
 OTHERS = (Setting("training", 300, 0.0), Setting("wordy", 1200, 0.0), Setting("wordy", 300, 0.1))
 """What is only reported: ordinary people, more comparisons, and a price on divergence."""
 PPO = PPOTuningConfig(
-    updates=100,
+    updates=60,
     learning_rate=2e-4,
     value_learning_rate=4e-4,
     prompts_per_update=64,
