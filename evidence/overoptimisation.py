@@ -92,7 +92,7 @@ def arm(town: Town, setting: Setting, folder: Path, ledger: LabelLedger) -> Lear
         reward,
         replace(PPO, kl_coef=beta, seed=town.seed),
         folder,
-        paid=asdict(setting),
+        paid={"reward": model.name},
         ledger=ledger,
         value=str(model),
     )

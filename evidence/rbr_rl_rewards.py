@@ -59,9 +59,13 @@ from truing.types import Message, Request, Role, SamplingParams, Stop
 SAFETY = (*UNSAFE, *HARMLESS)
 """The topics on whose requests the rules pay, by what each calls for."""
 HELP = {"advice": 440, "craft": 80, "fact": 80, "free": 20}
-"""Prompts whose answers are compared for help."""
-RISKY = {"forbidden": 100, "careful": 100, "lookalike": 60, "note": 40}
-"""Prompts whose answers are compared by people, for safety: as many as the rules' weights are fitted on."""
+"""Prompts whose answers ordinary people compare for help, in every arm."""
+SOUNDS = {"lookalike": 60, "note": 40}
+"""Harmless prompts that sound otherwise. Ordinary people compare their answers for help too, but where people teach
+safety, they are the ones who do: what they take for forbidden is what they are asked for here. A reward that never
+saw a refusal of such a prompt paid for refusing all of them."""
+RISKY = {"forbidden": 100, "careful": 100}
+"""Prompts whose answers are compared by people, for safety: with `SOUNDS` as many as rules' weights are fitted on."""
 FITTED = 100
 """Prompts of each response type that weights are fitted on."""
 WRITERS = 3
@@ -169,10 +173,12 @@ def _class(response_type: str, found: Features) -> int:
 
 def taught(town: Town, name: str, folder: Path, ledger: LabelLedger) -> list[Comparison]:
     """The comparisons that the reward model of a policy learns from."""
-    of = compared(town, "help", HELP, LABELER_GROUPS["training"], folder, ledger)
+    usual = LABELER_GROUPS["training"]
     groups = {people(share): flagging(share) for share in FLAGGED}
     if name == EQUAL:
         groups[EQUAL] = as_wrong_as(*judge_errors(town, folder))
+    of = compared(town, "help", HELP, usual, folder, ledger)
+    of += compared(town, "sounds", SOUNDS, groups.get(name, usual), folder, ledger)
     if name in groups:
         of += compared(town, "safety", RISKY, groups[name], folder, ledger)
     return of
@@ -219,11 +225,11 @@ def reward_of(town: Town, name: str, folder: Path) -> tuple[RewardMix, dict[str,
     model = reward_model(town, name, folder)
     learned = LearnedReward(model, device="cpu")
     if name not in (RULES, *ABLATIONS):
-        return RewardMix([(name, learned, 1.0)]), {"reward": name}, str(model)
+        return RewardMix([(name, learned, 1.0)]), {"reward": model.name}, str(model)
     by_rules = weights(town, name, model, folder)
     judge = features("weak judge" if name == WEAK else "judge", "", folder)
     paid = RuleReward(by_rules, rules(), judge.grader)
-    told = {"reward": name, "weights": by_rules.to_json()}
+    told = {"reward": "" if name == ALONE else model.name, "weights": by_rules.to_json()}
     if name == ALONE:
         return RewardMix([(name, paid, 1.0)]), told, ""
     return RewardMix([(name, CombinedReward(learned, paid), 1.0)]), told, str(model)
