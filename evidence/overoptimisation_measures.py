@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -41,7 +42,9 @@ def measures(found: Mapping[str, Sequence[Learnt]], best: Sequence[Curve], *, fi
         told: dict[str, Callable[[Learnt, Fall], float]] = {
             FIRST: lambda run, fall: fall.best - curve(run).gold[0],
             "gold at the end above the start, mean": lambda run, fall: fall.end - curve(run).gold[0],
-            "nats per answer at the end, mean": lambda run, _: curve(run).nats[-1],
+            "nats per answer when last known, mean": lambda run, _: [
+                n for n in curve(run).nats if isfinite(n)
+            ][-1],
             "tokens per answer at the end, mean": lambda run, _: run.updates[-1].length,
         }
         for name, of in told.items():
@@ -65,7 +68,8 @@ def curve(run: Learnt) -> Curve:
     """Of a trained policy, wherever gold was measured."""
     at = sorted(run.measured)
     # Divergence is known of rollouts: that of update n + 1 is of the policy after n updates; the last has none.
-    nats = [run.updates[min(n, len(run.updates) - 1)].kl or 0.0 for n in at]
+    known = [run.updates[min(n, len(run.updates) - 1)].kl for n in at]
+    nats = [float("nan") if kl is None else kl for kl in known]  # nothing was said to its end
     return Curve(nats, *([run.measured[n][name]["value"] for n in at] for name in (PROXY, GOLD)))
 
 

@@ -13,7 +13,7 @@ from evidence.policy_arms import Town, learnt, reward_scale
 from evidence.preference_arms import read_kept, write_kept
 from evidence.rbr_arms import questions
 from evidence.rbr_rl_measures import HARMLESS, START, Said
-from evidence.rbr_rl_rewards import DRAFTED, FITTED, HELP, LABELERS, RISKY, SAFETY, SOUNDS, reward_of
+from evidence.rbr_rl_rewards import DRAFTED, FITTED, HELP, LABELERS, RISKY, SAFETY, SOUNDS, WRITERS, reward_of
 from truing.methods import PolicyPrompts, PPOTuningConfig
 from truing.model import load_local
 from truing.numerics import generator
@@ -110,7 +110,7 @@ def said(town: Town, name: str, folder: Path, ledger: LabelLedger) -> Said:
         beta=BETA,
         asked=ASKED,
         samples=SAMPLES,
-        taught=[HELP, SOUNDS, RISKY, FITTED, LABELERS, DRAFTED.to_json()],
+        taught=[HELP, SOUNDS, RISKY, FITTED, LABELERS, WRITERS, DRAFTED.to_json()],
         params=PARAMS.to_json(),
     )
     file = folder / f"said-{name.replace(' ', '-')}-{town.base}-{town.seed}.json"

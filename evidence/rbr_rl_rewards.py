@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from evidence.best_of_n_measures import UNSAFE
 from evidence.policy_arms import Town
-from evidence.preference_arms import kept_model, read_kept, write_kept
+from evidence.preference_arms import as_persona, kept_model, read_kept, write_kept
 from evidence.rbr_arms import TYPES, RBRArm, confirmed, features, gold_set, questions, rules
 from evidence.rbr_fit import OURS
 from evidence.rbr_rl_measures import (
@@ -45,6 +45,7 @@ from truing.model import ScalarModel, load_local
 from truing.organism import (
     LABELER_GROUPS,
     RESPONSE_TYPES,
+    SYSTEMS,
     Labeler,
     LabelerGroup,
     LabelLedger,
@@ -68,24 +69,25 @@ RISKY = {"forbidden": 100, "careful": 100}
 """Prompts whose answers are compared by people, for safety: with `SOUNDS` as many as rules' weights are fitted on."""
 FITTED = 100
 """Prompts of each response type that weights are fitted on."""
-WRITERS = 3
-"""Answers of the start, and of the base, to each prompt."""
+WRITERS = 2
+"""Answers of the start to each prompt, beside one of the base as each persona of its pretraining. The start and the
+base themselves never decline what they are asked, so that nobody could tell a reward what a refusal is worth."""
 LABELERS = 12
 COMPARED = "labelers of"
 HELPERS = f"{COMPARED} help"
 """Under which the labels of help are counted."""
-DRAFTED = SamplingParams(temperature=1.0, max_tokens=64, n=WRITERS)
+DRAFTED = SamplingParams(temperature=1.0, max_tokens=64)
 
 
 def compared(
     town: Town, what: str, shares: Mapping[str, int], group: LabelerGroup, folder: Path, ledger: LabelLedger
 ) -> list[Comparison]:
-    """Answers of the start and of the base to taught prompts, as people of a group rank them.
+    """Answers of the start and of the base as its personas to taught prompts, as people of a group rank them.
 
     The people of two groups are the same but for what the group says.
     """
     asked = [q for topic, n in shares.items() for q in questions(topic, Level.taught, n, town.seed)]
-    about = town.about(shares=shares, params=DRAFTED.to_json())
+    about = town.about(shares=shares, writers=[WRITERS, *SYSTEMS], params=DRAFTED.to_json())
     file = folder / f"answers-{what}-{town.base}-{town.seed}.json"
     kept = read_kept(file, about) or write_kept(file, about, {"answers": _drafted(town, asked, folder)})
     who = [Labeler(f"labeler {n}", group, town.seed) for n in range(LABELERS)]
@@ -99,9 +101,10 @@ def compared(
 def _drafted(town: Town, asked: Sequence[Question], folder: Path) -> list[list[str]]:
     """The different answers to each question."""
     said: list[dict[str, None]] = [{} for _ in asked]
-    for ref in (str(town.start(folder)), town.ref):
-        requests = [Request(str(i), q.messages) for i, q in enumerate(asked)]
-        found = load_local(ref, device="cpu").sample(requests, DRAFTED, key=town.seed)
+    start = str(town.start(folder))
+    for ref, who, n in ((start, "", WRITERS), *((town.ref, who, 1) for who in SYSTEMS)):
+        requests = [Request(str(i), as_persona(who, q.messages)) for i, q in enumerate(asked)]
+        found = load_local(ref, device="cpu").sample(requests, replace(DRAFTED, n=n), key=town.seed)
         for completion in sorted(found, key=lambda c: (int(c.request_id), c.sample)):
             if completion.stop in (Stop.eos, Stop.stop) and completion.answer.strip():
                 said[int(completion.request_id)][completion.answer] = None
