@@ -246,9 +246,11 @@ def attach(trunk: Trunk, site: Site, use: Callable[[Tensor], Tensor | None]) -> 
 
 
 def check_site(site: Site, trunk: Trunk) -> None:
-    """Raise ValueError if there is no such layer."""
+    """Raise ValueError if there is no such layer, and find its sublayers while no hook of ours is on."""
     if not 0 <= site.layer < len(trunk.layers):
         raise ValueError(f"there is no layer {site.layer}: the model has layers 0 to {len(trunk.layers) - 1}")
+    if site.point in _SUBLAYERS:
+        writers(trunk)
 
 
 def _describe(edit: Edit) -> list[str | int | float]:
