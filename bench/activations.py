@@ -17,7 +17,7 @@ from bench.pairs import time_pairs
 from truing.model import Point, Site, Trunk
 from truing.numerics import generator
 
-TEXTS, BATCH, LAYERS, VOCABULARY, PROMISED = 48, 16, 6, 8192, 3.0
+TEXTS, BATCH, LAYERS, VOCABULARY, PROMISED = 48, 16, 6, 4096, 3.0
 
 
 def main() -> int:
@@ -59,12 +59,12 @@ def _peer(net: LlamaForCausalLM, texts: list[list[int]], layer: int) -> torch.Te
 
 
 def _model() -> LlamaForCausalLM:
-    """A random Llama of 6 layers and width 256."""
+    """A random Llama of 6 layers and width 128."""
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=VOCABULARY,
-            hidden_size=256,
-            intermediate_size=768,
+            hidden_size=128,
+            intermediate_size=384,
             num_hidden_layers=LAYERS,
             num_attention_heads=4,
             num_key_value_heads=4,

@@ -124,19 +124,21 @@ def test_a_direction_of_zero_has_the_scores_of_the_model_as_it_is():
 def test_only_requests_that_the_model_treats_as_they_deserve_are_drawn():
     model = local("llama")
     asked = [f"number {i} of {i * i}" for i in range(60)]
-    scores = refusal_scores(
-        model.next_logits([t.ids for t in prompt_texts(model.chat, asked)]), range(0, 256)
+    logits = model.next_logits([t.ids for t in prompt_texts(model.chat, asked)])
+    openers, scores = next(
+        (range(count), scores)
+        for count in range(512)
+        if 20 < int(((scores := refusal_scores(logits, range(count))) > 0).sum()) < 40
     )
-    assert 15 < int((scores > 0).sum()) < 45, "the model does both"
     for harmful in (True, False):
-        drawn = split_prompts(model, asked, range(0, 256), harmful=harmful, key=0)
+        drawn = split_prompts(model, asked, openers, harmful=harmful, key=0)
         texts = [*drawn.train, *drawn.validation]
         assert len(set(texts)) == int((scores > 0).sum() if harmful else (scores < 0).sum())
         assert len(drawn.validation) == len(texts) // 5
-        found = refusal_scores(model.next_logits([text.ids for text in texts]), range(0, 256))
+        found = refusal_scores(model.next_logits([text.ids for text in texts]), openers)
         assert bool(((found > 0) == harmful).all())
-        assert split_prompts(model, asked, range(0, 256), harmful=harmful, key=0) == drawn
-        assert split_prompts(model, asked, range(0, 256), harmful=harmful, key=1) != drawn
+        assert split_prompts(model, asked, openers, harmful=harmful, key=0) == drawn
+        assert split_prompts(model, asked, openers, harmful=harmful, key=1) != drawn
 
 
 def test_a_model_that_refuses_nothing_has_no_direction():

@@ -39,4 +39,7 @@ def _request(row: Any, number: int) -> Request:
         raise InputError("is no request", mend="give it one prompt or instruction")
     if isinstance(found[0], str):
         return ask(found[0], id=str(number))
-    return Request(str(number), to_messages(found[0]))
+    try:
+        return Request(str(number), to_messages(found[0]))
+    except ValueError as why:
+        raise InputError(str(why), mend="end it with the user's turn") from None
