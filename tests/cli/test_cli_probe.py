@@ -100,10 +100,10 @@ def test_a_direction_of_a_real_model_is_written_with_the_scores_it_was_chosen_by
     code, told, _ = found(capsys, requests_of, out, "--opener", REFUSES, "--json")
     chosen = json.loads(told.splitlines()[-1])
     assert code == 0 and chosen == json.loads((out / "direction.json").read_text())
-    assert chosen["steering"] > 0 and chosen["kl"] <= 0.1 and chosen["layer"] < 3
+    assert chosen["steering"] > 0 and chosen["kl"] <= 0.1 and chosen["layer"] < 2
     (direction,) = load_directions(out / "direction.safetensors")
     assert (direction.site.layer, direction.position) == (chosen["layer"], f"template {chosen['position']}")
-    assert selected(capsys, out / "direction_evaluations.json", 4, "--json")[1] == told
+    assert selected(capsys, out / "direction_evaluations.json", 3, "--json")[1] == told
 
     model = load_local(refusing_checkpoint(), device="cpu", dtype="float32")
     openers = opener_ids(model.chat, [REFUSES])
@@ -114,7 +114,7 @@ def test_a_direction_of_a_real_model_is_written_with_the_scores_it_was_chosen_by
         return float((scores > 0).double().mean())
 
     assert refused("harmful") > 0.9 and refused("harmless") < 0.1
-    with model.steered(direction.removal(4)):
+    with model.steered(direction.removal(3)):
         assert refused("harmful") < 0.3
     with model.steered([direction.adding()]):
         assert refused("harmless") > 0.7
@@ -125,8 +125,8 @@ def test_where_no_candidate_passes_the_scores_are_kept_and_the_exit_is_three(
 ):
     monkeypatch.setattr("truing.probe.candidates.MOST_KL", -1.0)
     code, _, err = found(capsys, requests_of, tmp_path / "found", "--opener", REFUSES)
-    assert code == 3 and "none of the 24 candidates passes the filter" in err
-    assert len(read_candidates(tmp_path / "found" / "direction_evaluations.json", 4)) == 24
+    assert code == 3 and "none of the 18 candidates passes the filter" in err
+    assert len(read_candidates(tmp_path / "found" / "direction_evaluations.json", 3)) == 18
     assert not (tmp_path / "found" / "direction.safetensors").exists()
 
 
