@@ -121,6 +121,27 @@ def test_a_direction_of_zero_has_the_scores_of_the_model_as_it_is():
     assert found == Candidate(-1, 0, *as_it_is, 0.0)
 
 
+def test_a_direction_that_is_no_vector_of_numbers_has_no_scores_and_stops_nothing():
+    model, vector = local("llama"), torch.ones(32)
+    bad, good = prompts(model, "steal"), prompts(model, "count")
+    broken = vector.clone().index_fill(0, torch.tensor([3]), torch.nan)
+    first, second = evaluate_candidates(model, {(-1, 0): broken, (-1, 1): vector}, bad, good, OPENERS)
+    assert all(map(math.isnan, (first.refusal, first.steering, first.kl)))
+    assert all(map(math.isfinite, (second.refusal, second.steering, second.kl)))
+
+
+def test_a_model_whose_sublayers_are_not_known_is_an_error_and_no_score(monkeypatch):
+    model = local("llama")
+    monkeypatch.setattr("truing.model.hooks.writers", _unknown)
+    bad, good = prompts(model, "steal"), prompts(model, "count")
+    with pytest.raises(InputError, match="not known"):
+        evaluate_candidates(model, {(-1, 1): torch.ones(32)}, bad, good, OPENERS)
+
+
+def _unknown(trunk):
+    raise InputError("what its sublayers add is not known")
+
+
 def test_only_requests_that_the_model_treats_as_they_deserve_are_drawn():
     model = local("llama")
     asked = [f"number {i} of {i * i}" for i in range(60)]
@@ -131,18 +152,20 @@ def test_only_requests_that_the_model_treats_as_they_deserve_are_drawn():
         if 20 < int(((scores := refusal_scores(logits, range(count))) > 0).sum()) < 40
     )
     for harmful in (True, False):
-        drawn = split_prompts(model, asked, openers, harmful=harmful, key=0)
+        drawn = split_prompts(model, [*asked, *asked], openers, harmful=harmful, key=0)
         texts = [*drawn.train, *drawn.validation]
         assert len(set(texts)) == int((scores > 0).sum() if harmful else (scores < 0).sum())
         assert len(drawn.validation) == len(texts) // 5
         found = refusal_scores(model.next_logits([text.ids for text in texts]), openers)
         assert bool(((found > 0) == harmful).all())
-        assert split_prompts(model, asked, openers, harmful=harmful, key=0) == drawn
-        assert split_prompts(model, asked, openers, harmful=harmful, key=1) != drawn
+        assert split_prompts(model, [*asked, *asked], openers, harmful=harmful, key=0) == drawn
+        assert split_prompts(model, [*asked, *asked], openers, harmful=harmful, key=1) != drawn
 
 
 def test_a_model_that_refuses_nothing_has_no_direction():
-    with pytest.raises(InputError, match="the model refuses 0 of 12 harmful requests, and it takes ten"):
+    with pytest.raises(
+        InputError, match="the model refuses 0 of 12 different harmful requests, and it takes ten"
+    ):
         split_prompts(local("llama"), [f"steal {i}" for i in range(12)], [3], harmful=True, key=0)
 
 

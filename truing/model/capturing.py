@@ -66,7 +66,7 @@ def capture(
     parts: list[dict[Site, Tensor]] = [{} for _ in sequences]
     for batch in captured(trunk, sequences, sites, positions):
         for site, states in batch.states.items():
-            for row, part in zip(batch.rows, states.split(batch.counts), strict=True):
+            for row, part in zip(batch.rows, torch.split(states, list(batch.counts)), strict=True):
                 parts[row][site] = part
     return {site: torch.cat([part[site] for part in parts]) for site in sites}
 
@@ -77,7 +77,7 @@ def _captured(
     def read(rows: Sequence[int]) -> list[list[Tensor]]:
         states = _read(trunk, [sequences[i] for i in rows], sites, [wanted[i] for i in rows])
         counts = [len(wanted[i]) for i in rows]
-        return [list(part) for part in zip(*(table.split(counts) for table in states), strict=True)]
+        return [list(part) for part in zip(*(torch.split(table, counts) for table in states), strict=True)]
 
     for bucket in length_buckets([len(s) for s in sequences], tokens=_TOKENS, rows=_ROWS):
         with evaluating(trunk.net), torch.no_grad():

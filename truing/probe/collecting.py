@@ -159,7 +159,7 @@ def collected(
     parts: list[dict[Site, Tensor]] = [{} for _ in texts]
     for batch in collect(model, texts, sites, over):
         for site, states in batch.states.items():
-            for row, part in zip(batch.rows, states.cpu().split(batch.counts), strict=True):
+            for row, part in zip(batch.rows, torch.split(states.cpu(), list(batch.counts)), strict=True):
                 parts[row][site] = part
     return {site: torch.cat([part[site] for part in parts]) for site in sites}
 
@@ -208,4 +208,4 @@ def _places(text: Text, over: Over, tokens: int, row: int) -> Sequence[int]:
 
 
 def _means(states: Tensor, counts: Sequence[int]) -> Tensor:
-    return torch.stack([part.float().mean(0) for part in states.split(list(counts))])
+    return torch.stack([part.float().mean(0) for part in torch.split(states, list(counts))])

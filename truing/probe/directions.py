@@ -56,7 +56,8 @@ class Direction:
     def unit(self) -> Tensor:
         """The vector of length 1 along it, float64 [D]."""
         vector = self.vector.double()
-        return vector / vector.norm()
+        unit: Tensor = vector / vector.norm()
+        return unit
 
     def projection(self, states: Tensor) -> Tensor:
         """The component of states [..., D] along it, float64 [...], in the units of the residual stream."""
@@ -91,8 +92,8 @@ def mean_difference(
     out = {}
     for site in sites:
         difference = plus[site] - minus[site]
-        told = difference.norm(dim=-1, keepdim=True) > _NOISE * minus[site].norm(dim=-1, keepdim=True)
-        out[site] = torch.where(told, difference, 0.0).float()
+        noise = difference.norm(dim=-1, keepdim=True) <= _NOISE * minus[site].norm(dim=-1, keepdim=True)
+        out[site] = difference.masked_fill(noise, 0.0).float()  # NaN is no noise
     return out
 
 

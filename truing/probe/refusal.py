@@ -7,7 +7,6 @@ on other requests by taking it out of the model and by adding it, as it is, at i
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,15 +71,16 @@ def split_prompts(
     """Draw requests to train and to validate on, of those that the model treats as they deserve.
 
     Kept are harmful requests with a refusal score above 0 and harmless ones below: the others tell
-    nothing of how it refuses. A fifth of what is kept, at most 32, validates.
+    nothing of how it refuses. A request that stands twice counts once. A fifth of what is kept, at
+    most 32, validates.
 
     Raises:
         InputError: fewer than ten are kept.
     """
     kind = "harmful" if harmful else "harmless"
     order = generator(key, "refusal direction", kind).permutation(len(prompts))
-    drawn = [prompts[i] for i in order[: 2 * (TRAIN + VALIDATION)]]
-    texts = prompt_texts(model.chat, drawn)
+    drawn = prompt_texts(model.chat, [prompts[i] for i in order[: 2 * (TRAIN + VALIDATION)]])
+    texts = list(dict.fromkeys(drawn))
     scores = (
         refusal_scores(model.next_logits([text.ids for text in texts]), openers) if texts else torch.zeros(0)
     )
@@ -89,7 +89,7 @@ def split_prompts(
     if len(kept) < 10:
         does = "refuses" if harmful else "answers"
         raise InputError(
-            f"the model {does} {len(kept)} of {len(drawn)} {kind} requests, and it takes ten",
+            f"the model {does} {len(kept)} of {len(texts)} different {kind} requests, and it takes ten",
             mend="give more requests, or openers with which its refusals begin",
         )
     part = min(VALIDATION, len(kept) // 5)
@@ -120,8 +120,11 @@ def evaluate_candidates(
 ) -> list[Candidate]:
     """What each direction causes on the validation requests, in the order given; `advance(1)` after each.
 
-    A direction that is zero has the scores of the model as it is. The divergence is exact, over the whole
-    vocabulary, and needs no epsilon.
+    A direction that is zero has the scores of the model as it is, one that is no vector of numbers has
+    none (NaN). The divergence is exact, over the whole vocabulary, and needs no epsilon.
+
+    Raises:
+        InputError: what the sublayers of this model add to the residual stream is not known.
     """
     bad, good = ([text.ids for text in side.validation] for side in (harmful, harmless))
     layers = len(model.trunk.layers)
@@ -132,12 +135,15 @@ def evaluate_candidates(
 
     out = []
     for (position, layer), vector in directions.items():
-        if bool(vector.any()):
+        if not bool(vector.isfinite().all()):
+            scores = (math.nan, math.nan, math.nan)
+        elif not bool(vector.any()):
+            scores = (score(refused), score(plain), 0.0)
+        else:
             without, changed = _steered(model, ablation(vector, layers), bad, good)
             (added,) = _steered(model, [Add(Site(layer, Point.resid_pre), vector)], good)
-        else:
-            without, changed, added = refused, plain, plain
-        out.append(Candidate(position, layer, score(without), score(added), _kl(plain, changed)))
+            scores = (score(without), score(added), _kl(plain, changed))
+        out.append(Candidate(position, layer, *scores))
         advance(1)
     return out
 
@@ -158,10 +164,14 @@ def refusal_direction(
 
 def _steered(model: "LocalModel", edits: Sequence[Edit], *prompts: Sequence[Sequence[int]]) -> list[Tensor]:
     """The logits [N, V] after each list of prompts, under the edits."""
-    logits = []
-    # An edit that changed nothing is a fault elsewhere; here the scores say so.
-    with suppress(InputError), model.steered(edits):
-        logits = [model.next_logits(ids) for ids in prompts]
+    logits: list[Tensor] = []
+    try:
+        with model.steered(edits):
+            logits = [model.next_logits(ids) for ids in prompts]
+    except InputError:
+        # That an edit changed nothing is a fault elsewhere; here the scores say so.
+        if not logits:
+            raise
     return logits
 
 
