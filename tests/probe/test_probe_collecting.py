@@ -83,7 +83,8 @@ def test_each_kind_of_position_is_what_its_name_says(family, monkeypatch):
 
 
 def test_template_positions_are_the_same_tokens_for_every_prompt_and_counted_from_the_end():
-    model, site = local("llama"), Site(1, Point.resid_pre)
+    # Not the shared model: output_hidden_states leaves hooks of transformers behind.
+    model, site = make_local("llama"), Site(1, Point.resid_pre)
     texts = prompt_texts(model.chat, ["How?", "Count the gulls of the harbour, please!"])
     count = template_tokens(model.chat)
     written = {text.ids[-count:] for text in texts}
