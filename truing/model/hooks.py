@@ -1,8 +1,8 @@
-"""Reading and changing the residual stream at the input or output of decoder layers."""
+"""Changing the residual stream at the input or output of decoder layers, or what a sublayer adds to it."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from truing.model.batching import Batch, halving, length_buckets, right_padded
+from truing.model.batching import Batch
+from truing.model.sublayers import writers
 from truing.model.trunk import Trunk
 from truing.types import InputError, digest
-
-_TOKENS, _ROWS = 4096, 256
 
 
 class Point(StrEnum):
@@ -25,6 +24,10 @@ class Point(StrEnum):
     """What enters the layer; the same as what leaves the one before it."""
     resid_post = "resid_post"
     """What leaves the layer, before the final norm where it is the last."""
+    attention = "attention"
+    """What the attention of the layer adds to the residual stream."""
+    mlp = "mlp"
+    """What the MLP of the layer adds to it."""
 
 
 class Where(StrEnum):
@@ -41,6 +44,9 @@ class Where(StrEnum):
     """Position P - 1, the last token of the prompt."""
     generated = "generated"
     """Positions from P on: the tokens that were written, as they are read back."""
+
+
+_SUBLAYERS = (Point.attention, Point.mlp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,17 @@ class ProjectOut(Clamp):
     value: float = field(default=0.0, init=False)
 
 
+def ablation(vector: Tensor, layers: int) -> list[Edit]:
+    """Edits that keep the direction of `vector` [D] out of the residual stream of all `layers`.
+
+    It is removed from what enters the first layer and from all that attention and MLP add, at every
+    token, so that nothing ever reads it (Arditi et al. 2024, equation 4).
+    """
+    start = ProjectOut(Site(0, Point.resid_pre), vector)
+    added = [ProjectOut(Site(layer, point), vector) for layer in range(layers) for point in _SUBLAYERS]
+    return [start, *added]
+
+
 @contextmanager
 def steering(trunk: Trunk, edits: Sequence[Edit]) -> Iterator[None]:
     """Apply the edits, in their order, in every forward pass of `trunk` inside.
@@ -148,7 +165,7 @@ def steering(trunk: Trunk, edits: Sequence[Edit]) -> Iterator[None]:
     active = [_Active(edit, trunk) for edit in edits if not edit.off]
     with ExitStack() as hooks:
         for hook in active:
-            hooks.callback(_attach(trunk, hook.edit.site, hook))
+            hooks.callback(attach(trunk, hook.edit.site, hook))
         yield
     for hook in active:
         if not hook.changed:
@@ -165,72 +182,11 @@ def edits_digest(edits: Sequence[Edit]) -> str:
     return digest([_describe(edit) for edit in live]) if live else ""
 
 
-@torch.no_grad()
-def capture(
-    trunk: Trunk,
-    sequences: Sequence[Sequence[int]],
-    sites: Sequence[Site],
-    positions: Sequence[Sequence[int]],
-) -> dict[Site, Tensor]:
-    """The activations of each site at the given positions, as [M, D] in the model's type.
-
-    Each forward pass ends right after the last site: no later layer and no logits are computed.
-    Inside `steering` the activations are those after the edits.
-
-    Args:
-        trunk: the model.
-        sequences: token ids [N][T_n].
-        sites: where to read.
-        positions: for each sequence the positions to read, negative ones from its end [N][K_n]; the
-            rows of the result are these, sequence by sequence: M is the sum of K_n.
-
-    Raises:
-        ValueError: a site or position that does not exist, no site, or an empty sequence.
-    """
-    wanted = _absolute(sequences, positions)
-    for site in sites:
-        _check_site(site, trunk)
-    if not sites:
-        raise ValueError("there is no site to capture")
-
-    def read(rows: Sequence[int]) -> list[list[Tensor]]:
-        found = _capture_batch(trunk, [sequences[i] for i in rows], sites)
-        return [[states[b, wanted[i]] for states in found] for b, i in enumerate(rows)]
-
-    parts: list[list[Tensor]] = [[] for _ in sequences]
-    for bucket in length_buckets([len(s) for s in sequences], tokens=_TOKENS, rows=_ROWS):
-        for i, states in zip(bucket, halving(read, bucket), strict=True):
-            parts[i] = states
-    return {site: torch.cat([part[k] for part in parts]) for k, site in enumerate(sites)}
-
-
-class _Finished(Exception):
-    """Ends a forward pass from inside a hook."""
-
-
-def _capture_batch(trunk: Trunk, sequences: Sequence[Sequence[int]], sites: Sequence[Site]) -> list[Tensor]:
-    """The states [B, T, D] of each site, from one forward pass that stops after the last of them."""
-    found: dict[Site, Tensor] = {}
-    batch = right_padded(sequences, [len(s) for s in sequences], trunk.device)
-    with ExitStack() as hooks:
-        for site in set(sites):
-
-            def keep(hidden: Tensor, site: Site = site) -> None:
-                found[site] = hidden
-                if len(found) == len(set(sites)):
-                    raise _Finished
-
-            hooks.callback(_attach(trunk, site, keep))
-        with suppress(_Finished):
-            trunk.hidden(batch)
-    return [found[site] for site in sites]
-
-
 class _Active:
     """An edit at work, which notes whether it ever changed anything."""
 
     def __init__(self, edit: Edit, trunk: Trunk) -> None:
-        _check_site(edit.site, trunk)
+        check_site(edit.site, trunk)
         if len(edit.vector) != trunk.width:
             raise ValueError(f"the model is {trunk.width} wide, the vector of the edit {len(edit.vector)}")
         self.edit = copy(edit)
@@ -267,9 +223,11 @@ def _selected(batch: Batch, where: Where) -> Tensor:
     return chosen & (positions >= 0)
 
 
-def _attach(trunk: Trunk, site: Site, use: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+def attach(trunk: Trunk, site: Site, use: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
     """Call `use` on the hidden states at the site; what it returns takes their place. Gives the undo."""
-    layer = trunk.layers[site.layer]
+    module = trunk.layers[site.layer]
+    if site.point in _SUBLAYERS:
+        module = writers(trunk)[site.layer][_SUBLAYERS.index(site.point)]
 
     def before(_: Any, args: Any, kwargs: Any) -> Any:
         new = use(args[0] if args else kwargs["hidden_states"])
@@ -283,27 +241,16 @@ def _attach(trunk: Trunk, site: Site, use: Callable[[Tensor], Tensor | None]) ->
         return new if new is None or alone else (new, *output[1:])
 
     if site.point is Point.resid_pre:
-        return layer.register_forward_pre_hook(before, with_kwargs=True).remove
-    return layer.register_forward_hook(after).remove
+        return module.register_forward_pre_hook(before, with_kwargs=True).remove
+    return module.register_forward_hook(after).remove
 
 
-def _check_site(site: Site, trunk: Trunk) -> None:
+def check_site(site: Site, trunk: Trunk) -> None:
+    """Raise ValueError if there is no such layer, and find its sublayers while no hook of ours is on."""
     if not 0 <= site.layer < len(trunk.layers):
         raise ValueError(f"there is no layer {site.layer}: the model has layers 0 to {len(trunk.layers) - 1}")
-
-
-def _absolute(sequences: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The positions counted from the start of each sequence."""
-    if len(positions) != len(sequences):
-        raise ValueError(f"there are {len(sequences)} sequences, and positions for {len(positions)}")
-    wanted = []
-    for row, (tokens, places) in enumerate(zip(sequences, positions, strict=True)):
-        if not tokens:
-            raise ValueError(f"sequence {row} is empty")
-        if bad := [p for p in places if not -len(tokens) <= p < len(tokens)]:
-            raise ValueError(f"sequence {row} has {len(tokens)} tokens and no position {bad[0]}")
-        wanted.append([p % len(tokens) for p in places])
-    return wanted
+    if site.point in _SUBLAYERS:
+        writers(trunk)
 
 
 def _describe(edit: Edit) -> list[str | int | float]:

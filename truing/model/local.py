@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from truing.model.batching import halving, length_buckets
+from truing.model.capturing import Captured, capture, captured
 from truing.model.chat import ChatFormat
 from truing.model.continued import packs_after
 from truing.model.decode import Ends, Row, Written, decode
 from truing.model.ground import ground
-from truing.model.hooks import Edit, Site, capture, edits_digest, steering
+from truing.model.hooks import Edit, Site, edits_digest, steering
 from truing.model.memory import BATCH_ROWS, BATCH_TOKENS
-from truing.model.next_token import next_token
+from truing.model.next_token import next_logits, next_token
 from truing.model.score import score
 from truing.model.trunk import Trunk, evaluating
 from truing.types import Completion, Dist, Fingerprint, InputError, Request, SamplingParams, Stop, Usage
@@ -102,12 +103,22 @@ class LocalModel:
         with evaluating(self.net), torch.inference_mode():
             return next_token(self.trunk, prefixes, candidates)
 
+    def next_logits(self, prefixes: Sequence[Sequence[int]]) -> Tensor:
+        """All logits of the token after each prefix [N, V]: see `truing.model.next_token.next_logits`."""
+        with evaluating(self.net), torch.inference_mode():
+            return next_logits(self.trunk, prefixes)
+
     def capture(
         self, sequences: Sequence[Sequence[int]], sites: Sequence[Site], positions: Sequence[Sequence[int]]
     ) -> dict[Site, Tensor]:
-        """Activations [M, D] of each site: see `truing.model.hooks.capture`."""
-        with evaluating(self.net):
-            return capture(self.trunk, sequences, sites, positions)
+        """Activations [M, D] of each site: see `truing.model.capturing.capture`."""
+        return capture(self.trunk, sequences, sites, positions)
+
+    def captured(
+        self, sequences: Sequence[Sequence[int]], sites: Sequence[Site], positions: Sequence[Sequence[int]]
+    ) -> Iterator[Captured]:
+        """The same, a batch at a time: see `truing.model.capturing.captured`."""
+        return captured(self.trunk, sequences, sites, positions)
 
     @contextmanager
     def steered(self, edits: Sequence[Edit]) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from truing.model.batching import halving, length_buckets
@@ -55,6 +56,26 @@ def next_token(trunk: Trunk, prefixes: Sequence[Sequence[int]], candidates: Sequ
         pairs = [(row, family.common) for family in bunch for row in family.rows]
         found.update(zip((row for row, _ in pairs), halving(begun, pairs), strict=True))
     return [found[row] for row in rows]
+
+
+def next_logits(trunk: Trunk, prefixes: Sequence[Sequence[int]]) -> Tensor:
+    """All logits of the token after each prefix: float32 [N, V], on the CPU.
+
+    Raises:
+        ValueError: a prefix is empty or longer than the model's context, or there is none.
+    """
+    if not prefixes:
+        raise ValueError("there is no prefix")
+    check_prefixes(trunk, prefixes, [0] * len(prefixes))
+    found: dict[int, Tensor] = {}
+
+    def run(rows: Sequence[int]) -> list[Tensor]:
+        logits = trunk.logits(last_states(trunk, [tuple(prefixes[i]) for i in rows]))
+        return list(logits.cpu())
+
+    for bucket in length_buckets([len(prefix) for prefix in prefixes], tokens=_TOKENS, rows=_ROWS):
+        found.update(zip(bucket, halving(run, bucket), strict=True))
+    return torch.stack([found[i] for i in range(len(prefixes))])
 
 
 def _most_rows(family: Family) -> int:

@@ -1,0 +1,45 @@
+"""Inside a model: directions of its activations, what they cause, and what moved.
+
+Here belong collecting activations, finding and choosing directions and latents, and the measurements
+that show whether they cause anything. Hooks that read or change activations live in `model`, training
+in `train`, and what a direction is used for in the rooms above.
+"""
+
+from typing import TYPE_CHECKING
+
+from truing._door import door
+
+if TYPE_CHECKING:
+    from truing.probe.candidates import Candidate, Chosen, choose, read_candidates, write_candidates
+    from truing.probe.collecting import (
+        Batch,
+        Over,
+        Text,
+        collect,
+        collected,
+        completion_texts,
+        conversation_texts,
+        mean_activations,
+        prompt_texts,
+        template_tokens,
+    )
+    from truing.probe.direction_files import load_directions, save_directions
+    from truing.probe.directions import (
+        Direction,
+        cosine_table,
+        mean_difference,
+        persona_vectors,
+        random_like,
+    )
+    from truing.probe.prompt_files import read_prompts
+    from truing.probe.refusal import (
+        Prompts,
+        candidate_directions,
+        evaluate_candidates,
+        opener_ids,
+        refusal_direction,
+        refusal_scores,
+        split_prompts,
+    )
+
+__getattr__, __dir__, __all__ = door(__name__, __file__)
