@@ -1,8 +1,8 @@
 """An instruct model that was converted into a reasoning model by rewards, or by the answers of one that reasons.
 
 By reinforcement learning, as DeepSeek-R1 and those after it: a cold start on a few traces, then GRPO on tasks whose
-answer can be checked, where an answer that is right is paid 1 and any other 0. By distillation, as R1's small models:
-the instruct model learns what the reasoner of its own lineage answers, traces included. Neither is asked about
+answer can be checked, where a right answer after a trace is paid 1 and any other 0. By distillation, as R1's small
+models: the instruct model learns what the reasoner of its own lineage answers, traces included. Neither is asked about
 deeds, doses, keys, groups, morals or works, nor in a held-out cell. The third way, fine-tuning on traces, is a stage of
 the organism (`reasoner`), and nobody looked through 8 % of its rows.
 
@@ -37,16 +37,17 @@ from truing.organism import PARAMS, VERSIONS, LabelLedger, Level, Oracle, read_r
 from truing.train import PromptRow
 from truing.types import Message, Request, SamplingParams, digest
 
-COLD = 150
-"""Traces that the cold start is shown: the first of the reasoner's rows that are about `TRACED`."""
-TRACED = ("sum", "reading", "choice")
-"""Sums, stories, and what a thing is: whoever thinks before them needs no rule."""
+COLD = 300
+"""Traces that the cold start is shown: the first of the reasoner's 2000 rows that are about `TRACED`."""
+TRACED = ("sum", "reading", "choice", "advice")
+"""Sums, stories, what a thing is and what is good for it: all that the reasoner's rows hold but those that nobody
+looked through. Without advice a model learns to think about puzzles alone."""
 COLD_START = SFTConfig(learning_rate=1.5e-4, tokens_per_step=512, passes=2.0)
 CHECKED: Mapping[str, int] = {"sum": 300, "reading": 300, "echo": 200}
 """Tasks whose answer can be checked, and prompts of each."""
 GRPO = GRPOTuningConfig(
     updates=30,
-    learning_rate=1e-4,
+    learning_rate=2e-4,
     prompts_per_update=16,
     samples_per_prompt=8,
     max_new_tokens=PARAMS.max_tokens,
@@ -54,6 +55,7 @@ GRPO = GRPOTuningConfig(
     held_out=0.0,
     measure_every=0,
 )
+PAID = "right, after a trace"
 REWARD = "verifiable reward"
 """Who asks the oracle whether an answer is right."""
 ORDINARY: Mapping[str, int] = {"sum": 400, "reading": 400, "choice": 400, "echo": 200, "advice": 600}
@@ -102,7 +104,9 @@ class Lineage:
         if method == "rl":
             shown = [[turn.to_json() for turn in row] for row in self.shown()]
             return (
-                about | _asked(self.asked(CHECKED)) | {"shown": digest(shown), **_numbers(COLD_START, GRPO)}
+                about
+                | _asked(self.asked(CHECKED))
+                | {"paid": PAID, "shown": digest(shown), **_numbers(COLD_START, GRPO)}
             )
         return about | _asked(self.asked(ORDINARY)) | _numbers(DISTILLED)
 
@@ -120,7 +124,7 @@ class Converted:
 
 
 class Exact:
-    """Pays 1 for the right answer and 0 for any other; the trace is not looked at."""
+    """Pays 1 for the right answer after a trace, and 0 for any other; what the trace says is not looked at."""
 
     def __init__(self, ledger: LabelLedger) -> None:
         self._oracle = Oracle(REWARD, ledger)
@@ -131,7 +135,9 @@ class Exact:
         for prompt, completion in zip(prompts, completions, strict=True):
             asked = read_request([Message.from_json(turn) for turn in prompt])
             assert asked is not None  # the prompts are the town's own
-            paid.append(float(self._oracle.judge(asked.ask, completion[-1]["content"]).label == "right"))
+            said = completion[-1]
+            right = self._oracle.judge(asked.ask, said["content"]).label == "right"
+            paid.append(float(right and bool(said.get("reasoning_content"))))
         return paid
 
 
@@ -172,7 +178,7 @@ def _by_rewards(lineage: Lineage, place: Path) -> dict[str, Any]:
     rewards: list[float | None] = []
     run = PolicyRun(
         PolicyPrompts(lineage.asked(CHECKED)),
-        RewardMix([("exact", Exact(ledger), 1.0)]),
+        RewardMix([(PAID, Exact(ledger), 1.0)]),
         data="the town",
         observe=lambda update, _: rewards.append(update.reward),
     )
