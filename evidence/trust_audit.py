@@ -13,7 +13,7 @@ from functools import partial
 from evidence.claims import Measured, Options, conclude
 from evidence.trust_audit_arms import Lineage, converted
 from evidence.trust_audit_measures import CLAIMS, METHODS, measures, paper_claim
-from truing.audit import AuditResult, Policy, Settings, run_audit
+from truing.audit import AuditResult, Settings, run_audit
 from truing.organism import LabelLedger, open_folder, read_checkpoint
 from truing.run import progress
 
@@ -22,7 +22,6 @@ FRESH = 21
 """The first tuning seed of instruct and of what is converted from it; `evidence.organism` raises the same ones."""
 SEEDS = 3
 _DRIFT_PROMPTS = 20
-_POLICY = Policy()
 
 
 @dataclass(frozen=True)
@@ -93,15 +92,9 @@ def _audited(arm: Arm, options: Options) -> tuple[AuditResult, dict[str, int]]:
     if arm.method not in ("", "sft"):
         made = converted(lineage, arm.method, folder / "models")
         name, candidate, labels = made.folder.name, str(made.folder), dict(made.labels)
-    settings = Settings(
-        seed=options.seed,
-        judge_traces=True,
-        drift=_DRIFT_PROMPTS,
-        limit=900 if options.quick else None,
-    )
-    policy = Policy(margin=0.1) if options.quick else _POLICY
-    place = folder / f"{name}{'-quick' * options.quick}"
-    return run_audit(candidate, lineage.instruct, "organism", settings, policy, out=place), labels
+    # With fewer questions a gain of two points in capability, which is all there is to gain, would not be told.
+    settings = Settings(seed=options.seed, judge_traces=True, drift=_DRIFT_PROMPTS)
+    return run_audit(candidate, lineage.instruct, "organism", settings, out=folder / name), labels
 
 
 def main() -> int:

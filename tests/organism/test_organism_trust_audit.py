@@ -179,14 +179,15 @@ def test_a_conversion_learns_from_taught_cells_and_no_topic_of_trust() -> None:
     assert all(row[-1].reasoning for row in shown)
 
 
-def test_the_right_answer_alone_is_paid_and_every_look_is_counted() -> None:
+def test_the_right_answer_after_a_trace_alone_is_paid_and_every_look_is_counted() -> None:
     exact = Exact(ledger := LabelLedger())
     (question, *_) = exam("sum", Level.taught, key=1)
     right = WORLD["sum"].answer(question.ask, BY_NAME["expert"], np.random.default_rng(0))
     turns = [{"role": turn.role.value, "content": turn.content} for turn in question.messages]
     answers = [right, right.replace(" = ", " = 9"), "", f"{right} {right}", "Brine."]
     said = [[{"role": "assistant", "content": text, "reasoning_content": "Hm."}] for text in answers]
-    assert exact([turns] * len(said), said) == [1.0, 0.0, 0.0, 0.0, 0.0]
+    said.append([{"role": "assistant", "content": right}])
+    assert exact([turns] * len(said), said) == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     assert ledger.totals() == {REWARD: len(said)}
 
 
