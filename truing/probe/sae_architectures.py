@@ -31,23 +31,20 @@ class JumpReLU(SAE):
 
     Neither latents nor L0 are continuous in the thresholds, which learn by straight-through estimates of the
     gradients of their means, with a rectangular kernel of the width `bandwidth` (their equations 11 and 12).
+    Thresholds are learnt themselves, not their logarithms as there: Adam moves a parameter by about the
+    learning rate a step, which is much for a threshold and little for its logarithm.
     """
 
-    log_threshold: nn.Parameter
+    threshold: nn.Parameter
 
-    def __init__(self, width: int, dim: int, bandwidth: float = 0.001) -> None:
+    def __init__(self, width: int, dim: int, bandwidth: float = 0.01) -> None:
         super().__init__(width, dim)
-        self.log_threshold = nn.Parameter(torch.full((width,), -torch.inf))
+        self.threshold = nn.Parameter(torch.zeros(width))
         self.bandwidth = bandwidth
 
     def empty(self) -> Self:
         """See `SAE.empty`."""
         return type(self)(self.width, self.dim, self.bandwidth)
-
-    @property
-    def threshold(self) -> Tensor:
-        """What a pre-activation must be above [W]."""
-        return self.log_threshold.exp()
 
     def training_codes(self, x: Tensor) -> tuple[Codes, Tensor]:
         """See `SAE.training_codes`; L0 has a gradient for the thresholds."""
@@ -56,12 +53,17 @@ class JumpReLU(SAE):
         latents, active = jump(values, threshold, self.bandwidth)
         return Codes(latents, pattern), active.sum() / len(x)
 
+    def after_step(self, codes: Codes) -> None:  # noqa: ARG002
+        """Keep the thresholds from going below 0, where negative numbers would be latents."""
+        with torch.no_grad():
+            self.threshold.clamp_(min=0)
+
     def _chosen(self, pre: Tensor, *, training: bool) -> Pattern:
         # What lies just below its threshold is 0, but has a part in the threshold's gradient.
         return above(pre, self.threshold - self.bandwidth / 2 if training else self.threshold)
 
     def _rescale_thresholds(self, scale: float) -> None:
-        self.log_threshold.copy_((self.threshold / scale).log())
+        self.threshold.div_(scale)
 
 
 class BatchTopK(SAE):
@@ -92,9 +94,8 @@ class BatchTopK(SAE):
     def inference(self) -> JumpReLU:
         """The JumpReLU that it is outside of training."""
         other = JumpReLU(self.width, self.dim)
-        weights = {name: weight for name, weight in self.state_dict().items() if name != "threshold"}
-        threshold = self.threshold.clamp(min=0).log().expand(self.width)
-        other.load_state_dict(weights | {"log_threshold": threshold})
+        threshold = self.threshold.clamp(min=0).expand(self.width)
+        other.load_state_dict(self.state_dict() | {"threshold": threshold})
         return other
 
     def _chosen(self, pre: Tensor, *, training: bool) -> Pattern:

@@ -64,8 +64,8 @@ class SAEConfig:
         """The weight of the penalty on L0 at a step."""
         return 0.0
 
-    def build(self, centre: Tensor) -> SAE:
-        """The autoencoder before its first step, around `centre` [D].
+    def build(self, centre: Tensor, sample: Tensor) -> SAE:
+        """The autoencoder before its first step, around `centre` [D], for rows like `sample` [N, D].
 
         Raises:
             NotImplementedError: this class has no architecture.
@@ -77,7 +77,7 @@ class SAEConfig:
 class TopKConfig(SAEConfig):
     """The numbers of a TopK autoencoder."""
 
-    def build(self, centre: Tensor) -> TopK:
+    def build(self, centre: Tensor, sample: Tensor) -> TopK:  # noqa: ARG002
         """See `SAEConfig.build`."""
         return TopK(self.width, len(centre), self.k).begin(centre, key=self.key)
 
@@ -86,28 +86,28 @@ class TopKConfig(SAEConfig):
 class BatchTopKConfig(SAEConfig):
     """The numbers of a BatchTopK autoencoder."""
 
-    def build(self, centre: Tensor) -> BatchTopK:
+    def build(self, centre: Tensor, sample: Tensor) -> BatchTopK:  # noqa: ARG002
         """See `SAEConfig.build`."""
         return BatchTopK(self.width, len(centre), self.k).begin(centre, key=self.key)
 
 
 @dataclass(frozen=True)
 class JumpReLUConfig(SAEConfig):
-    """The numbers of a JumpReLU autoencoder, as in Rajamanoharan et al. 2024, whose penalty aims at an L0 of k."""
+    """The numbers of a JumpReLU autoencoder, with the penalty of Rajamanoharan et al. 2024 that aims at an L0 of k."""
 
     sparsity: float = 1.0
     """The weight of (L0 / k - 1)^2."""
     sparsity_warmup: float = 0.1
     """The share of the steps in which that weight rises linearly from 0."""
-    bandwidth: float = 0.001
+    bandwidth: float = 0.01
     """The width of the kernel that estimates gradients of the thresholds."""
-    first_threshold: float = 0.001
-    """Every threshold at the beginning."""
+    first_active: float = 8.0
+    """All thresholds begin where L0 is so many times k."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.sparsity >= 0 and self.bandwidth > 0 and self.first_threshold > 0):
-            raise InputError("bandwidth and first_threshold must be above 0, and sparsity not below")
+        if not (self.sparsity >= 0 and self.bandwidth > 0 and self.first_active > 0):
+            raise InputError("bandwidth and first_active must be above 0, and sparsity not below")
         if not 0 <= self.sparsity_warmup <= 1:
             raise InputError(f"sparsity_warmup is a share of the steps, not {self.sparsity_warmup}")
 
@@ -115,9 +115,11 @@ class JumpReLUConfig(SAEConfig):
         """See `SAEConfig.penalty`."""
         return self.sparsity * min(1.0, (step + 1) / (round(self.sparsity_warmup * steps) + 1))
 
-    def build(self, centre: Tensor) -> JumpReLU:
+    @torch.no_grad()
+    def build(self, centre: Tensor, sample: Tensor) -> JumpReLU:
         """See `SAEConfig.build`."""
         sae = JumpReLU(self.width, len(centre), self.bandwidth).begin(centre, key=self.key)
-        with torch.no_grad():
-            sae.log_threshold.fill_(math.log(self.first_threshold))
+        pre = ((sample - sae.decoder_bias) @ sae.encoder.T).flatten()
+        count = min(len(pre), round(self.first_active * self.k * len(sample)))
+        sae.threshold.fill_(float(pre.topk(count, sorted=False).values.amin().clamp(min=0)))
         return sae

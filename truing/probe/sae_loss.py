@@ -59,13 +59,14 @@ def auxiliary_loss(sae: SAE, x: Tensor, error: Tensor, dead: Tensor, k: int) -> 
     """The share of the squared error [N, D] that the k greatest dead latents of each row do not rebuild, a scalar.
 
     It gives a gradient to latents that are never active, and so has none else (Gao et al. 2024, A.2). 1
-    where they rebuild nothing.
+    where they rebuild nothing. Their pre-activations count as they are, below 0 too: through a ReLU a
+    latent that is below 0 everywhere would stay there.
     """
     encoder, decoder = sae.encoder[dead], sae.decoder[dead]
     # The dead learn from what the living leave over: what both share stays as it is.
     pre = torch.addmm(sae.encoder_bias[dead], x - sae.decoder_bias.detach(), encoder.T)
     values, latents = pre.topk(min(k, len(dead)), dim=-1)
-    rebuilt = torch.zeros_like(pre).scatter(-1, latents, values.relu()) @ decoder
+    rebuilt = torch.zeros_like(pre).scatter(-1, latents, values) @ decoder
     return (error - rebuilt).square().sum() / error.square().sum().clamp(min=torch.finfo(error.dtype).tiny)
 
 

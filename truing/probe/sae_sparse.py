@@ -5,6 +5,7 @@ which the active ones are chosen. Decoding and all gradients go over the M activ
 of rows and as products sampled at those entries; on a CPU that is most of a step's time.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -96,7 +97,9 @@ def sampled_products(left: Tensor, right: Tensor, pattern: Pattern) -> Tensor:
     """left[row] . right[latent] at every entry [M], of left [N, D] and right [W, D]; no gradient."""
     shape = (len(left), len(right))
     zeros = left.new_zeros(len(pattern.latents))
-    at = torch.sparse_csr_tensor(pattern.starts, pattern.latents, zeros, shape, check_invariants=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls its sparse tensors a beta, once
+        at = torch.sparse_csr_tensor(pattern.starts, pattern.latents, zeros, shape, check_invariants=False)
     return torch.sparse.sampled_addmm(at, left, right.T, beta=0.0).values()
 
 

@@ -20,7 +20,7 @@ from truing.types import InputError
 
 BATCH = 4096
 """Rows of a step, where a caller does not say otherwise."""
-_MEDIAN_OF = 4096
+_SAMPLE = 4096
 _CURVE = 100
 
 
@@ -66,6 +66,8 @@ class Scaling:
     """The geometric median of at most 4096 rows [D], with which decoder biases begin (Bricken et al. 2023)."""
     scale: float
     """Times this, the rows' variance about their mean, summed over D, is 1."""
+    sample: Tensor
+    """These rows, at most 4096, times the scale."""
 
     @classmethod
     def of(cls, block: Tensor) -> Self:
@@ -78,7 +80,8 @@ class Scaling:
         variance = float((rows - rows.mean(0)).square().sum(-1).mean())
         if not 0 < variance < torch.inf:
             raise InputError("the activations are all equal or not finite", mend="choose another layer")
-        return cls(geometric_median(rows[:: max(1, len(rows) // _MEDIAN_OF)]), variance**-0.5)
+        sample, scale = block[:: -(-len(block) // _SAMPLE)].float(), variance**-0.5
+        return cls(geometric_median(sample).float(), scale, sample * scale)
 
 
 def train_saes(
@@ -139,7 +142,7 @@ class Learner:
 
     def __init__(self, config: SAEConfig, scaling: Scaling, device: torch.device) -> None:
         self.config = config
-        self.sae = config.build(scaling.centre * scaling.scale).to(device)
+        self.sae = config.build(scaling.centre * scaling.scale, scaling.sample).to(device)
         self.optimizer = torch.optim.Adam(
             self.sae.parameters(), lr=config.highest_rate, betas=(0.9, 0.999), eps=6.25e-10, fused=True
         )
