@@ -135,6 +135,6 @@ def test_broken_folders_are_told_with_their_file(tmp_path):
 def test_saelens_opens_our_files_and_we_open_its():
     """Where SAELens is installed; `make bench NAME=sae` does it in any case."""
     pytest.importorskip("sae_lens")
-    from bench.sae_exchange import main
+    from bench.sae_exchange import exchanged
 
-    assert main() == 0
+    assert exchanged()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from truing.probe.sae import SAE
 from truing.probe.sae_sparse import Codes, Pattern, above, top_entries, top_latents, uniform
 
-_THRESHOLD_RATE = 0.01
+_THRESHOLD_RATE = 0.1
 
 
 class TopK(SAE):
@@ -70,7 +70,7 @@ class BatchTopK(SAE):
     """The n k greatest pre-activations of a batch of n rows, those above 0 (Bussmann et al. 2024).
 
     Outside of training it is a JumpReLU with one threshold for all latents, the mean over batches of the
-    smallest one that was kept; here a running mean, which follows the weights.
+    smallest one that was kept; here a running mean over about the last ten, so that it follows the weights.
     """
 
     threshold: Tensor

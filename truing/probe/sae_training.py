@@ -81,7 +81,7 @@ class Scaling:
         if not 0 < variance < torch.inf:
             raise InputError("the activations are all equal or not finite", mend="choose another layer")
         sample, scale = block[:: -(-len(block) // _SAMPLE)].float(), variance**-0.5
-        return cls(geometric_median(sample).float(), scale, sample * scale)
+        return cls(geometric_median(sample, tolerance=1e-4).float(), scale, sample * scale)
 
 
 def train_saes(
