@@ -43,6 +43,18 @@ class SAE(nn.Module, ABC):
         self.decoder_bias.copy_(centre)
         return self
 
+    @torch.no_grad()
+    def match(self, sample: Tensor) -> Self:
+        """Multiply all latents by one number, with which a sample [N, D] is rebuilt best (as Gao et al. 2024, A.1)."""
+        codes, _ = self.training_codes(sample)
+        made = decode_at(codes, self.decoder)
+        along, square = float((made * (sample - self.decoder_bias)).sum()), float(made.square().sum())
+        if along > 0:
+            self.encoder.mul_(along / square)
+            self.encoder_bias.mul_(along / square)
+            self._rescale_thresholds(square / along)
+        return self
+
     @property
     def width(self) -> int:
         """How many latents there are: W."""

@@ -10,6 +10,8 @@ from truing.probe.sae import SAE
 from truing.probe.sae_architectures import BatchTopK, JumpReLU, TopK
 from truing.types import InputError
 
+_MATCHED = 512
+
 
 @dataclass(frozen=True)
 class SAEConfig:
@@ -77,18 +79,18 @@ class SAEConfig:
 class TopKConfig(SAEConfig):
     """The numbers of a TopK autoencoder."""
 
-    def build(self, centre: Tensor, sample: Tensor) -> TopK:  # noqa: ARG002
+    def build(self, centre: Tensor, sample: Tensor) -> TopK:
         """See `SAEConfig.build`."""
-        return TopK(self.width, len(centre), self.k).begin(centre, key=self.key)
+        return TopK(self.width, len(centre), self.k).begin(centre, key=self.key).match(sample[:_MATCHED])
 
 
 @dataclass(frozen=True)
 class BatchTopKConfig(SAEConfig):
     """The numbers of a BatchTopK autoencoder."""
 
-    def build(self, centre: Tensor, sample: Tensor) -> BatchTopK:  # noqa: ARG002
+    def build(self, centre: Tensor, sample: Tensor) -> BatchTopK:
         """See `SAEConfig.build`."""
-        return BatchTopK(self.width, len(centre), self.k).begin(centre, key=self.key)
+        return BatchTopK(self.width, len(centre), self.k).begin(centre, key=self.key).match(sample[:_MATCHED])
 
 
 @dataclass(frozen=True)
@@ -122,4 +124,4 @@ class JumpReLUConfig(SAEConfig):
         pre = ((sample - sae.decoder_bias) @ sae.encoder.T).flatten()
         count = min(len(pre), round(self.first_active * self.k * len(sample)))
         sae.threshold.fill_(float(pre.topk(count, sorted=False).values.amin().clamp(min=0)))
-        return sae
+        return sae.match(sample[:_MATCHED])

@@ -110,27 +110,19 @@ def compare_with_held_out(updates: Sequence[Update], metric: str, *, level: floa
 
 
 def _held_out_finding(
-    metric: str,
-    gain: Change,
-    fall: Fall,
-    reward: Change | None,
-    since: Change | None,
-    best_at: tuple[int, int],
+    metric: str, gain: Change, fall: Fall, reward: Change | None, since: Change | None, best_at: tuple[int, int]
 ) -> Finding:
-    moved = f"the held-out {metric} went from {gain.before:.3g} to {gain.after:.3g} ({_ends(gain)})"
+    moved = f"{metric} went from {gain.before:.3g} to {gain.after:.3g} ({_ends(gain)})"
     rose = reward is not None and reward.low > 0
     if fall.low > 0:
-        fell = f"the held-out {metric} fell by {fall.value:.3g} [{fall.low:.3g}, {fall.high:.3g}]"
+        fell = f"{metric} fell by {fall.value:.3g} [{fall.low:.3g}, {fall.high:.3g}]"
         where = f"since updates {best_at[0]} to {best_at[1]}, its best"
         if since is not None and since.low > 0:
-            up = f"the reward rose by {_size(since)}: the reward is being hacked"
-            return Finding(metric, Sign.alarm, "Hacked", _capital(f"{where}, {fell} while {up}"))
+            told = f"{where}, {fell} while the reward rose by {since.value:.3g} ({_ends(since)}): the reward is being hacked"
+            return Finding(metric, Sign.alarm, "Hacked", _capital(told))
         if since is not None and since.high < 0:
             return Finding(
-                metric,
-                Sign.alarm,
-                "Both fell",
-                f"{_capital(fell)} {where}, and so did the reward: training broke",
+                metric, Sign.alarm, "Both fell", f"{_capital(fell)} {where}, and so did the reward: training broke"
             )
         held = "the reward kept what it had gained" if rose else "the reward had not risen"
         return Finding(metric, Sign.alarm, "Fell", f"{_capital(fell)} {where}; {held}")
@@ -151,9 +143,7 @@ def _verdict(
         few = f"{_times(len(updates), 'update')} with a reward: too few to tell a change from noise"
         alarms = [f.sentence for f in held_out if f.sign is Sign.alarm]
         return (
-            (Sign.alarm, "Held-out metric fell", ". ".join(alarms))
-            if alarms
-            else (Sign.unknown, "Too short", few)
+            (Sign.alarm, "Held-out metric fell", ". ".join(alarms)) if alarms else (Sign.unknown, "Too short", few)
         )
     went = f"The reward went from {reward.before:.3g} to {reward.after:.3g} ({_ends(reward)})"
     if not held_out:
@@ -174,11 +164,7 @@ def _verdict(
 
 
 def _ends(one: Change) -> str:
-    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}]".replace("-", MINUS)
-
-
-def _size(one: Change) -> str:
-    return f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]".replace("-", MINUS)
+    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}]"
 
 
 def _capital(sentence: str) -> str:
