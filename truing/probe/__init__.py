@@ -1,7 +1,8 @@
-"""Inside the model: what its activations are made of, what moves them, what they tell beforehand.
+"""Inside a model: directions of its activations, what they cause, and what moved.
 
-Here belong directions, sparse autoencoders and what is read from them. Reading and changing activations
-belongs to `model`, the loops that train a model to `train`.
+Here belong collecting activations, finding and choosing directions and latents, and the measurements
+that show whether they cause anything. Hooks that read or change activations live in `model`, training
+in `train`, and what a direction is used for in the rooms above.
 """
 
 from typing import TYPE_CHECKING
