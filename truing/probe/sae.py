@@ -45,7 +45,7 @@ class SAE(nn.Module, ABC):
 
     @torch.no_grad()
     def match(self, sample: Tensor) -> Self:
-        """Multiply all latents by one number, with which a sample [N, D] is rebuilt best (as Gao et al. 2024, A.1)."""
+        """Multiply all latents by one number, with which a sample [N, D] is rebuilt best (cf. Gao et al. 2024, A.1)."""
         codes, _ = self.training_codes(sample)
         made = decode_at(codes, self.decoder)
         along, square = float((made * (sample - self.decoder_bias)).sum()), float(made.square().sum())

@@ -41,7 +41,7 @@ def measure_sae(sae: SAE, activations: Tensor) -> SAEFigures:
     fired = torch.zeros(sae.width, dtype=torch.int64, device=x.device)
 
     def rebuilt() -> Iterator[Tensor]:
-        for rows in x.split(_ROWS):
+        for rows in torch.split(x, _ROWS):
             codes = sae.codes(rows)
             active = codes.pattern.latents[codes.values > 0]
             fired.add_(torch.bincount(active, minlength=sae.width))

@@ -100,7 +100,8 @@ def sampled_products(left: Tensor, right: Tensor, pattern: Pattern) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls its sparse tensors a beta, once
         at = torch.sparse_csr_tensor(pattern.starts, pattern.latents, zeros, shape, check_invariants=False)
-    return torch.sparse.sampled_addmm(at, left, right.T, beta=0.0).values()
+    products: Tensor = torch.sparse.sampled_addmm(at, left, right.T, beta=0.0).values()
+    return products
 
 
 class _Encode(torch.autograd.Function):

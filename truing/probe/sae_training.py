@@ -119,7 +119,7 @@ def train_saes(
             else "nothing is to be trained"
         )
         raise InputError(problem, mend="give more documents or a smaller batch")
-    first = stream.block(0)
+    first: Tensor | None = stream.block(0)
     scaling = Scaling.of(first)
     learners = [Learner(config, scaling, first.device) for config in configs]
     state = TrainingState(checkpoint, [stream.digest, batch, key, [repr(c) for c in configs]], learners)
@@ -173,7 +173,7 @@ class Learner:
         if not bool(found.total.isfinite()):
             problem = f"the loss of step {step + 1} is not finite"
             raise InputError(problem, mend="lower the learning rate")
-        found.total.backward()
+        torch.autograd.backward(found.total)
         gradient = sae.decoder.grad
         assert gradient is not None
         remove_parallel(gradient, sae.decoder)

@@ -24,10 +24,12 @@ class Activations(Protocol):
 
     width: int
     """Numbers of a row: D."""
-    sizes: Sequence[int]
-    """Rows of every block."""
     digest: str
     """Tells this stream from others."""
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Rows of every block."""
 
     def block(self, number: int) -> Tensor:
         """The rows [sizes[number], D] of a block, in float32."""

@@ -110,7 +110,12 @@ def compare_with_held_out(updates: Sequence[Update], metric: str, *, level: floa
 
 
 def _held_out_finding(
-    metric: str, gain: Change, fall: Fall, reward: Change | None, since: Change | None, best_at: tuple[int, int]
+    metric: str,
+    gain: Change,
+    fall: Fall,
+    reward: Change | None,
+    since: Change | None,
+    best_at: tuple[int, int],
 ) -> Finding:
     moved = f"{metric} went from {gain.before:.3g} to {gain.after:.3g} ({_ends(gain)})"
     rose = reward is not None and reward.low > 0
@@ -122,7 +127,10 @@ def _held_out_finding(
             return Finding(metric, Sign.alarm, "Hacked", _capital(told))
         if since is not None and since.high < 0:
             return Finding(
-                metric, Sign.alarm, "Both fell", f"{_capital(fell)} {where}, and so did the reward: training broke"
+                metric,
+                Sign.alarm,
+                "Both fell",
+                f"{_capital(fell)} {where}, and so did the reward: training broke",
             )
         held = "the reward kept what it had gained" if rose else "the reward had not risen"
         return Finding(metric, Sign.alarm, "Fell", f"{_capital(fell)} {where}; {held}")
@@ -143,7 +151,9 @@ def _verdict(
         few = f"{_times(len(updates), 'update')} with a reward: too few to tell a change from noise"
         alarms = [f.sentence for f in held_out if f.sign is Sign.alarm]
         return (
-            (Sign.alarm, "Held-out metric fell", ". ".join(alarms)) if alarms else (Sign.unknown, "Too short", few)
+            (Sign.alarm, "Held-out metric fell", ". ".join(alarms))
+            if alarms
+            else (Sign.unknown, "Too short", few)
         )
     went = f"The reward went from {reward.before:.3g} to {reward.after:.3g} ({_ends(reward)})"
     if not held_out:
