@@ -26,7 +26,7 @@ class SAEConfig:
     k: int
     """How many of them are active for a row, on average; the L0 aimed at."""
     learning_rate: float | None = None
-    """The highest learning rate of Adam; None is 2e-4 / sqrt(width / 2^14), falling with the width as in Gao et al. 2024."""
+    """The highest learning rate of Adam; None is 2e-4 / sqrt(width / 2^14), after Gao et al. 2024."""
     warmup: float = 0.05
     """The share of the steps in which the learning rate rises linearly from 0."""
     decay: float = 0.2
@@ -95,7 +95,7 @@ class BatchTopKConfig(SAEConfig):
 
 @dataclass(frozen=True)
 class JumpReLUConfig(SAEConfig):
-    """The numbers of a JumpReLU autoencoder, with the penalty of Rajamanoharan et al. 2024 that aims at an L0 of k."""
+    """The numbers of a JumpReLU autoencoder, with a penalty that aims at an L0 of k."""
 
     sparsity: float = 1.0
     """The weight of (L0 / k - 1)^2."""

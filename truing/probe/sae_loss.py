@@ -30,8 +30,8 @@ def loss(
 ) -> Loss:
     """Reconstruction + sparsity * (L0 / target - 1)^2 + auxiliary * what the dead latents miss of the error.
 
-    The penalty is that of Rajamanoharan et al. 2024 for an L0 that is aimed at; where k is fixed, it has
-    neither a weight nor a gradient.
+    The penalty aims at an L0, as SAELens' quadratic mode does; where k is fixed, it has neither a weight nor a
+    gradient.
 
     Args:
         sae: the autoencoder.

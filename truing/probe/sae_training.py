@@ -119,15 +119,16 @@ def train_saes(
             else "nothing is to be trained"
         )
         raise InputError(problem, mend="give more documents or a smaller batch")
-    first: Tensor | None = stream.block(0)
+    first = stream.block(0)
     scaling = Scaling.of(first)
     learners = [Learner(config, scaling, first.device) for config in configs]
     state = TrainingState(checkpoint, [stream.digest, batch, key, [repr(c) for c in configs]], learners)
     done = state.step
+    shuffled = batches(stream, batch, key=key, start=done, first=first)
+    del first  # one block is held, by the batches that are made of it
     with progress(steps * batch, what, unit="tokens") as advance:
         advance(done * batch)
-        for step, rows in enumerate(batches(stream, batch, key=key, start=done, first=first), start=done):
-            first = None  # the buffer holds one block
+        for step, rows in enumerate(shuffled, start=done):
             x = rows * scaling.scale
             for learner in learners:
                 learner.step(x, step, steps)

@@ -117,14 +117,14 @@ def _held_out_finding(
     since: Change | None,
     best_at: tuple[int, int],
 ) -> Finding:
-    moved = f"{metric} went from {gain.before:.3g} to {gain.after:.3g} ({_ends(gain)})"
+    moved = f"the held-out {metric} went from {gain.before:.3g} to {gain.after:.3g} ({_ends(gain)})"
     rose = reward is not None and reward.low > 0
     if fall.low > 0:
-        fell = f"{metric} fell by {fall.value:.3g} [{fall.low:.3g}, {fall.high:.3g}]"
+        fell = f"the held-out {metric} fell by {fall.value:.3g} [{fall.low:.3g}, {fall.high:.3g}]"
         where = f"since updates {best_at[0]} to {best_at[1]}, its best"
         if since is not None and since.low > 0:
-            told = f"{where}, {fell} while the reward rose by {since.value:.3g} ({_ends(since)}): the reward is being hacked"
-            return Finding(metric, Sign.alarm, "Hacked", _capital(told))
+            up = f"the reward rose by {_size(since)}: the reward is being hacked"
+            return Finding(metric, Sign.alarm, "Hacked", _capital(f"{where}, {fell} while {up}"))
         if since is not None and since.high < 0:
             return Finding(
                 metric,
@@ -174,7 +174,11 @@ def _verdict(
 
 
 def _ends(one: Change) -> str:
-    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}]"
+    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}]".replace("-", MINUS)
+
+
+def _size(one: Change) -> str:
+    return f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]".replace("-", MINUS)
 
 
 def _capital(sentence: str) -> str:
