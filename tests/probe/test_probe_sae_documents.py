@@ -9,7 +9,8 @@ from model.tiny import checkpoint
 from truing.cli import main
 from truing.data import write_jsonl
 from truing.model import Site, load_local
-from truing.probe import DocumentsConfig, TokenActivations, load_sae, measure_sae, read_documents
+from truing.numerics import generator
+from truing.probe import DocumentsConfig, load_sae, measure_sae, read_documents
 from truing.types import InputError
 
 SENTENCE = "The lighthouse keeper of Marrow Point counts {} gulls and writes the number {} down."
@@ -64,11 +65,14 @@ def test_the_figures_are_those_of_the_saved_autoencoder_on_those_documents(train
     assert saved.metadata["truing"] == report
     model = load_local(saved.model)
     everything = read_documents(documents, model.chat)
-    without = model.chat.tokenizer.all_special_ids
-    stream = TokenActivations(model, everything, Site(1), without=without)
-    found = measure_sae(saved.sae, stream.block(0))
-    assert found.tokens > report["unseen"]["tokens"]
-    assert found.explained_variance == pytest.approx(report["unseen"]["explained_variance"], abs=0.1)
+    unseen = [everything[i] for i in generator(0, "held out").permutation(len(everything))[-6:]]
+    without = set(model.chat.tokenizer.all_special_ids)
+    kept = [[at for at, token in enumerate(ids) if at and token not in without] for ids in unseen]
+    x = model.capture(unseen, [Site(1)], kept)[Site(1)]
+    found = measure_sae(saved.sae, x)
+    assert found.tokens == report["unseen"]["tokens"]
+    assert found.explained_variance == pytest.approx(report["unseen"]["explained_variance"], abs=1e-5)
+    assert found.l0 == pytest.approx(report["unseen"]["l0"], abs=0.01)
 
 
 def test_an_autoencoder_is_measured_by_the_command_line_on_the_model_that_it_names(
