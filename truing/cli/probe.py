@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from truing.cli.app import Exit
+from truing.cli.probe_sae import MeasureSAE, TrainSAE
 
 if TYPE_CHECKING:
     from truing.probe import Chosen
@@ -103,7 +104,9 @@ class Command:
 
     action: Annotated[
         Annotated[FindDirection, tyro.conf.subcommand("direction")]
-        | Annotated[SelectDirection, tyro.conf.subcommand("select-direction")],
+        | Annotated[SelectDirection, tyro.conf.subcommand("select-direction")]
+        | Annotated[TrainSAE, tyro.conf.subcommand("sae")]
+        | Annotated[MeasureSAE, tyro.conf.subcommand("measure-sae")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
 

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from truing.numerics.advantages import gae, group_advantages, whiten
     from truing.numerics.agreement import accuracy, cohen_kappa
     from truing.numerics.correlation import Correlation, spearman
+    from truing.numerics.dictionaries import (
+        dead_share,
+        explained_variance,
+        geometric_median,
+        mean_active,
+        mean_max_cosine,
+    )
     from truing.numerics.distillation import chunked_divergence, forward_kl, generalised_jsd
     from truing.numerics.divergence import k1, k2, k3, kl_exact
     from truing.numerics.forecasts import Reliability, ReliabilityBin, reliability

@@ -41,5 +41,13 @@ if TYPE_CHECKING:
         refusal_scores,
         split_prompts,
     )
+    from truing.probe.sae import SAE
+    from truing.probe.sae_architectures import BatchTopK, JumpReLU, TopK
+    from truing.probe.sae_config import BatchTopKConfig, JumpReLUConfig, SAEConfig, TopKConfig
+    from truing.probe.sae_documents import DocumentsConfig, read_documents, saes_of_documents
+    from truing.probe.sae_files import SavedSAE, load_sae, save_sae
+    from truing.probe.sae_measure import SAEFigures, measure_sae
+    from truing.probe.sae_training import TrainedSAE, train_saes
+    from truing.probe.stream import Activations, HeldActivations, TokenActivations
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

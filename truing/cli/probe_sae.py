@@ -1,0 +1,148 @@
+"""`truing probe sae` and `truing probe measure-sae`: train a sparse autoencoder, and measure one."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from truing.cli.app import Exit
+from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.probe import SAEFigures
+
+
+@dataclass
+class TrainSAE:
+    """Train a sparse autoencoder on one layer's residual stream, and measure it on held-out documents."""
+
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """A folder, hub:ID or organism:NAME."""
+    documents: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DOCUMENTS.jsonl")]
+    """Rows with text, or with messages."""
+    layer: int
+    """The layer whose output is read, from 0."""
+    width: int
+    """How many latents."""
+    k: int
+    """How many of them are active for a token, on average."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Where cfg.json, sae_weights.safetensors (SAELens' layout), report.json and timing.json go."""
+    architecture: Literal["batchtopk", "topk", "jumprelu"] = "batchtopk"
+    """How the active latents are chosen."""
+    passes: int = 1
+    """How often every document is read."""
+    batch: int = 4096
+    """Tokens of a step."""
+    learning_rate: float | None = None
+    """The highest learning rate; by default 2e-4 / sqrt(width / 16384)."""
+    dead_after: int | None = None
+    """A latent that was active for none of so many tokens is revived; by default 250000, or a tenth of all."""
+    held_out: float = 0.1
+    """The share of the documents that is not trained on."""
+    first: int = 1
+    """The first position of a document that counts."""
+    special: bool = False
+    """Let special tokens count, too."""
+    seed: int = 0
+    """Draws the first weights, what is held out, and the order."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 or mps."""
+    json: bool = False
+    """Print the report's figures as one JSON object on the last line."""
+
+    def run(self) -> int:
+        """Train, measure, write."""
+        from truing.model import Site, load_local
+        from truing.probe import (
+            BatchTopKConfig,
+            DocumentsConfig,
+            JumpReLUConfig,
+            TopKConfig,
+            read_documents,
+            saes_of_documents,
+        )
+
+        kind = {"batchtopk": BatchTopKConfig, "topk": TopKConfig, "jumprelu": JumpReLUConfig}[
+            self.architecture
+        ]
+        options = DocumentsConfig(
+            passes=self.passes,
+            first=self.first,
+            special=self.special,
+            held_out=self.held_out,
+            batch=self.batch,
+            key=self.seed,
+        )
+        model = load_local(self.model, device=self.device)
+        _check_layer(self.layer, len(model.trunk.layers))
+        documents = read_documents(self.documents, model.chat)
+        tokens = self.passes * sum(map(len, documents))
+        dead_after = self.dead_after or min(250_000, max(self.batch, tokens // 10))
+        config = kind(
+            self.width, self.k, learning_rate=self.learning_rate, dead_after=dead_after, key=self.seed
+        )
+        found = saes_of_documents(model, documents, Site(self.layer), [config], self.out, options)[0]
+        print(f"{self.out}: open it with truing.probe.load_sae, or with SAELens")
+        _tell(found, as_json=self.json)
+        return Exit.passed
+
+
+@dataclass
+class MeasureSAE:
+    """Measure a sparse autoencoder on documents: of the model it was trained on, or of another one."""
+
+    sae: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """The autoencoder's folder, ours or SAELens'."""
+    documents: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DOCUMENTS.jsonl")]
+    """Rows with text, or with messages."""
+    model: str = ""
+    """The model; by default the one that the folder names."""
+    layer: int | None = None
+    """The layer whose output is read, from 0; by default the one that the folder names."""
+    first: int = 1
+    """The first position of a document that counts."""
+    special: bool = False
+    """Let special tokens count, too."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 or mps."""
+    json: bool = False
+    """Print the figures as one JSON object on the last line."""
+
+    def run(self) -> int:
+        """Read at most 65,536 tokens and measure."""
+        from truing.model import Site, load_local
+        from truing.probe import TokenActivations, load_sae, measure_sae, read_documents
+
+        saved = load_sae(self.sae)
+        name = self.model or saved.model
+        site = saved.site if self.layer is None else Site(self.layer)
+        if not name or site is None:
+            raise InputError("names no model or no layer", file=self.sae, mend="give --model and --layer")
+        model = load_local(name, device=self.device)
+        _check_layer(site.layer, len(model.trunk.layers))
+        documents = read_documents(self.documents, model.chat)
+        without = () if self.special else model.chat.tokenizer.all_special_ids
+        stream = TokenActivations(model, documents, site, first=self.first, without=without)
+        if stream.width != saved.sae.dim:
+            problem = f"is of activations of width {saved.sae.dim}, and {name} has {stream.width}"
+            raise InputError(problem, file=self.sae, mend="give the model that it is of")
+        held = stream.block(0)
+        _tell(measure_sae(saved.sae.to(held.device), held), as_json=self.json)
+        return Exit.passed
+
+
+def _check_layer(layer: int, layers: int) -> None:
+    if not 0 <= layer < layers:
+        raise InputError(f"there is no layer {layer}", mend=f"the model has the layers 0 to {layers - 1}")
+
+
+def _tell(found: "SAEFigures", *, as_json: bool) -> None:
+    print(
+        f"explained variance {found.explained_variance:.3f}, L0 {found.l0:.1f}, "
+        f"dead {found.dead_share:.1%}, on {found.tokens} tokens"
+    )
+    if as_json:
+        print(json.dumps(found.to_json()))
