@@ -79,6 +79,10 @@ def measures(found: Found) -> Measured:
         above = partial(_above, other=other)
         out[claim] = _lowest([_read(one, RULES, resampled(one, above)) for one in seeds])
         out[f"F1, {RULES} above {other}"] = _read(every, RULES, resampled(every, above))
+        plainly = partial(_above, other=other, unread=0.0)
+        out[f"F1, {RULES} above {other}, where gibberish is good of nobody, lower end in the worst seed"] = (
+            _lowest([_read(one, RULES, resampled(one, plainly)) for one in seeds])
+        )
     out[ADVICE] = _lowest([_read(one, RULES, resampled(one, _advice_above), EVERYDAY) for one in seeds])
     return out
 
@@ -109,10 +113,10 @@ def _joined(of: Mapping[str, Said], names: Sequence[str], what: str) -> Chosen:
 
 
 # Gibberish is good where another policy says it and bad where the rules' does: a gain is never made of it.
-def _above(of: Chosen, weights: Floats, *, other: str) -> Floats:
+def _above(of: Chosen, weights: Floats, *, other: str, unread: float = 1.0) -> Floats:
     """By how much F1 of the rules is above another's [R]."""
     mine = f1(of, weights, name=RULES, harmless=HARMLESS)
-    return mine - f1(of, weights, name=other, harmless=HARMLESS, unread=1.0)
+    return mine - f1(of, weights, name=other, harmless=HARMLESS, unread=unread)
 
 
 def _advice_above(of: Chosen, weights: Floats) -> Floats:
