@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SPANS = (0.25, 0.5, 1.0)
+_ROOMY = 5
+"""So many points have room for their intervals beside the plane."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def refusal_plane(
         axes = add_axes(figure, left=0.85, right=3.15, top=0.55, bottom=0.75)
         _frame(axes, span)
         for i, point in enumerate(points):
-            _paint_point(axes, point, place=i, span=span)
+            _paint_point(axes, point, place=i, of=len(points), span=span)
             if i:
                 _paint_arrow(axes, points[0], point)
 
@@ -68,31 +70,40 @@ def _frame(axes: "Axes", span: float) -> None:
     axes.set_ylabel("harmless requests refused, share (← less is better)")
 
 
-def _paint_point(axes: "Axes", point: RefusalPoint, *, place: int, span: float) -> None:
-    """The point with its intervals, and its numbers beside the plane."""
+def _paint_point(axes: "Axes", point: RefusalPoint, *, place: int, of: int, span: float) -> None:
+    """The point with its intervals, and its numbers beside the plane; of more than two, each has its place on it."""
     shade = colour("accent" if place else "muted")
     x, y = point.harmful, point.harmless
     style: dict[str, Any] = {"color": shade, "clip_on": False}
     axes.plot(point.harmful_interval, [y, y], linewidth=1.2, **style)
     axes.plot([x, x], point.harmless_interval, linewidth=1.2, **style)
-    mark: dict[str, Any] = style | {"markerfacecolor": shade if place else colour("paper"), "markersize": 9}
-    axes.plot(x, y, "o", markeredgewidth=2, zorder=4, **mark)
-    key, line = 1 - span * (0.04 + 0.2 * place), span * 0.055
-    beside: dict[str, Any] = {"clip_on": False, "va": "center"}
-    axes.plot(1 + 0.09 * span, key - 1 + span, "o", markeredgewidth=2, **mark)
-    axes.text(1 + 0.14 * span, key - 1 + span, short(point.label, 24), fontweight="bold", **beside)
-    said = (
+    numbered = of > 2
+    fill = shade if place else colour("paper")
+    mark: dict[str, Any] = style | {"markerfacecolor": fill, "markersize": 13 if numbered else 9}
+    step = min(0.2, 1 / of)
+    key = (0.96 - step * place) * span
+    digit: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 8, "fontweight": "bold"}
+    for at in ((x, y), (1 + 0.09 * span, key)):
+        axes.plot(*at, "o", markeredgewidth=2, zorder=4, **mark)
+        if numbered:
+            axes.text(*at, str(place), color=colour("paper" if place else "muted"), zorder=5, **digit)
+    crowded = of > _ROOMY
+    lines = [
         f"harmful {_percent(point.harmful, point.harmful_interval)}",
         f"harmless {_percent(point.harmless, point.harmless_interval)}",
-    )
-    for i, text in enumerate(said, start=1):
-        axes.text(
-            1 + 0.14 * span, key - 1 + span - i * line, text, fontsize=10, color=colour("muted"), **beside
-        )
+    ]
+    if crowded:  # the intervals are in the plane, and in its description
+        lines = [f"harmful {point.harmful:.0%}, harmless {point.harmless:.0%}"]
+    beside: dict[str, Any] = {"clip_on": False, "va": "center"}
+    name: dict[str, Any] = beside | {"fontweight": "bold", "fontsize": 10 if crowded else None}
+    axes.text(1 + 0.14 * span, key, short(point.label, 30 if crowded else 24), **name)
+    for i, text in enumerate(lines, start=1):
+        y = key - i * (0.045 if crowded else 0.055) * span
+        axes.text(1 + 0.14 * span, y, text, fontsize=9 if crowded else 10, color=colour("muted"), **beside)
 
 
 def _paint_arrow(axes: "Axes", start: RefusalPoint, end: RefusalPoint) -> None:
-    shape = {"arrowstyle": "-|>", "color": colour("ink"), "linewidth": 1.2, "shrinkA": 8, "shrinkB": 8}
+    shape = {"arrowstyle": "-|>", "color": colour("muted"), "linewidth": 1.0, "shrinkA": 8, "shrinkB": 8}
     axes.annotate("", (end.harmful, end.harmless), (start.harmful, start.harmless), arrowprops=shape)
 
 
