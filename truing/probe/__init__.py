@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         persona_vectors,
         random_like,
     )
+    from truing.probe.projecting import check_direction, projections
     from truing.probe.prompt_files import read_prompts
     from truing.probe.refusal import (
         Prompts,
@@ -49,5 +50,24 @@ if TYPE_CHECKING:
     from truing.probe.sae_measure import SAEFigures, measure_sae
     from truing.probe.sae_training import TrainedSAE, train_saes
     from truing.probe.stream import Activations, HeldActivations, TokenActivations
+    from truing.probe.watch_files import (
+        Watch,
+        Watching,
+        WatchText,
+        check_base,
+        check_tuned,
+        check_unseen,
+        read_watch,
+        write_watch,
+    )
+    from truing.probe.watching import (
+        Alarm,
+        Calibrated,
+        Watched,
+        calibrate,
+        watch_readings,
+        watch_texts,
+        watched,
+    )
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)
