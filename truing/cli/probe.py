@@ -9,6 +9,7 @@ import tyro
 
 from truing.cli.app import Exit
 from truing.cli.probe_sae import MeasureSAE, TrainSAE
+from truing.cli.probe_screen import Screen
 from truing.cli.probe_watch import CalibrateWatch, WatchFineTune
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Command:
         | Annotated[SelectDirection, tyro.conf.subcommand("select-direction")]
         | Annotated[TrainSAE, tyro.conf.subcommand("sae")]
         | Annotated[MeasureSAE, tyro.conf.subcommand("measure-sae")]
+        | Annotated[Screen, tyro.conf.subcommand("screen")]
         | Annotated[CalibrateWatch, tyro.conf.subcommand("calibrate-watch")]
         | Annotated[WatchFineTune, tyro.conf.subcommand("watch")],
         tyro.conf.OmitSubcommandPrefixes,

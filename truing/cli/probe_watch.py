@@ -28,7 +28,7 @@ class CalibrateWatch:
     name: str = ""
     """Which direction, where the file holds several."""
     over: Literal["last", "template", "prompt", "response"] = "last"
-    """Where a text is read: its last token, the template's tokens, the prompt's, or the base's own greedy response's."""
+    """Where a text is read: its last token, the template's, all of the prompt's, or the base's own greedy response."""
     max_tokens: int = 64
     """The longest response."""
     false_alarms: float = 0.05

@@ -49,6 +49,17 @@ if TYPE_CHECKING:
     from truing.probe.sae_files import SavedSAE, load_sae, save_sae
     from truing.probe.sae_measure import SAEFigures, measure_sae
     from truing.probe.sae_training import TrainedSAE, train_saes
+    from truing.probe.screening import (
+        Baseline,
+        PersonaFigures,
+        RowOutcome,
+        RowScore,
+        Screened,
+        kept_rows,
+        screen,
+    )
+    from truing.probe.screening_page import write_screening
+    from truing.probe.screening_rows import TrainingRow, read_training_rows
     from truing.probe.stream import Activations, HeldActivations, TokenActivations
     from truing.probe.watch_files import (
         Watch,

@@ -141,7 +141,7 @@ def check_base(watch: Watch, base: "LocalModel") -> None:
 
 
 def check_tuned(base: Fingerprint, tuned: "LocalModel") -> None:
-    """Raise InputError where a model cannot be a fine-tune to compare with its base: the same, or spoken to otherwise."""
+    """Raise InputError where a model cannot be compared with its base: it is the same, or is spoken to otherwise."""
     found = tuned.fingerprint
     name = tuned.ref or "the fine-tune"
     if (found.weights, found.adapter) == (base.weights, base.adapter):
