@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         refusal_scores,
         split_prompts,
     )
+    from truing.probe.rivals import AnswerPair, WrongAnswers, wrong_answers, wrong_log_odds
     from truing.probe.sae import SAE
     from truing.probe.sae_architectures import BatchTopK, JumpReLU, TopK
     from truing.probe.sae_config import BatchTopKConfig, JumpReLUConfig, SAEConfig, TopKConfig
