@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from truing.cli.app import Exit
-from truing.types import InputError
+from truing.types import InputError, digest
 
 
 @dataclass
@@ -27,8 +27,8 @@ class CalibrateWatch:
     """Where the watch goes."""
     name: str = ""
     """Which direction, where the file holds several."""
-    over: Literal["last", "template", "prompt", "response"] = "last"
-    """Where a text is read: its last token, the template's, all of the prompt's, or the base's own greedy response."""
+    over: Literal["", "last", "template", "prompt", "response"] = ""
+    """The last token, the template's, all of the prompt, or the base's greedy response; by default as the direction."""
     max_tokens: int = 64
     """The longest response."""
     false_alarms: float = 0.05
@@ -52,10 +52,14 @@ class CalibrateWatch:
             raise InputError(
                 f"holds the directions {', '.join(found)}", file=self.direction, mend="name one with --name"
             )
-        requests, over = read_prompts(self.prompts), Over(self.over)
+        direction, requests = found[name], read_prompts(self.prompts)
+        usual = direction.position if direction.position in ("prompt", "response") else "last"
+        over = Over(self.over or usual)
         base = load_local(self.base, device=self.device)
+        if direction.model and direction.model != digest(base.fingerprint):
+            print(f"{name} was read in another model than {self.base}")
         texts = watch_texts(base, requests, over, max_tokens=self.max_tokens)
-        watching = Watching(base, found[name], texts, over)
+        watching = Watching(base, direction, texts, over)
         del base
         with progress(len(self.harmless), "harmless fine-tunes", unit="models") as advance:
             for folder in self.harmless:
