@@ -29,7 +29,7 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     words += ["--out", str(tmp_path / "out"), "--max-tokens", "6", "--json"]
     assert main(["probe", "screen", *words]) == 0
     said = capsys.readouterr().out
-    assert "--write-kept FILE --drop-worst 0.1" in said and "1 rows have no score: no response" in said
+    assert "--write-kept FILE --drop-worst 0.1" in said and "rows without a score, no response: 1" in said
     told = json.loads(said.splitlines()[-1])
     assert told["rows"]["scored"] == 12 and [one["name"] for one in told["personas"]] == [
         "<b>other</b>",
@@ -41,7 +41,7 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     assert worst == sorted(worst, reverse=True)
     page = (tmp_path / "out" / "screen.html").read_text()
     assert "<script" not in page and "<b>other" not in page and "&lt;script&gt;alert(1)" in page
-    assert "nothing is known of them" in page
+    assert "nothing is known of them" in page and "--drop-worst 0.1" in page
 
     assert main(["probe", "screen", *words, "--write-kept", str(kept), "--drop-worst", "0.25"]) == 0
     left = [row.data for row in read_jsonl(kept)]

@@ -3,12 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from truing.cli.app import Exit
 from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.probe import Screened
 
 
 @dataclass
@@ -74,37 +77,42 @@ class Screen:
             max_tokens=self.max_tokens,
             key=self.seed,
         )
-        about = {
-            "base": f"{self.base} ({model.fingerprint.short})",
-            "data": str(self.data),
-            "directions": ", ".join(f"{one.name} at {one.site.point} {one.site.layer}" for one in directions),
-            "baseline": found.baseline.value,
-            "ground": model.ground,
-        }
-        write_screening(self.out, found, rows, about, top=self.top)
-        for one in found.personas:
-            print(
-                f"{one.name}: mean {one.mean / one.unit:+.2f} "
-                f"[{one.interval.low / one.unit:+.2f}, {one.interval.high / one.unit:+.2f}] units, "
-                f"{one.pushing} of {found.counts['scored']} rows push it, "
-                f"rank correlation with length {one.length.value:+.2f}"
-            )
-        for name, count in found.counts.items():
-            if count and name != "scored":
-                print(f"{count} rows have no score: {name}")
-        if found.foreign:
-            print(f"{', '.join(found.foreign)}: read in another model than {self.base}")
-        print(f"{self.out / 'screen.html'}: the worst rows")
+        again = f"truing probe screen {self.base} {self.data} --directions {self.directions} --out {self.out}"
+        following = f"{again} --write-kept FILE --drop-worst 0.1"
         if self.write_kept is not None and self.drop_worst is not None:
             kept = kept_rows(rows, found, self.drop_worst)
             write_jsonl(self.write_kept, [row.data for row in kept])
             print(f"{self.write_kept}: {len(kept)} of {len(rows)} rows")
-            print(f"next: truing align sft --data {self.write_kept} --model {self.base} --out FOLDER")
-        else:
-            print(
-                f"next: truing probe screen {self.base} {self.data} --directions {self.directions} "
-                f"--out {self.out} --write-kept FILE --drop-worst 0.1"
-            )
+            following = f"truing align sft --data {self.write_kept} --model {self.base} --out FOLDER"
+        about = {
+            "base": f"{self.base} ({model.fingerprint.short})",
+            "data": str(self.data),
+            "directions": ", ".join(f"{one.name} at {one.site.point} {one.site.layer}" for one in directions),
+            "compared with": "the base's own answers" if found.samples else "the last token of the prompt",
+            "ground": model.ground,
+            "next": following,
+        }
+        write_screening(self.out, found, rows, about, top=self.top)
+        _tell(found)
+        if found.foreign:
+            print(f"{', '.join(found.foreign)}: read in another model than {self.base}")
+        print(f"{self.out / 'screen.html'}: the worst rows")
+        print(f"next: {following}")
         if self.json:
             print(json.dumps({"rows": found.counts, "personas": [one.to_json() for one in found.personas]}))
         return Exit.passed
+
+
+def _tell(found: "Screened") -> None:
+    for one in found.personas:
+        mean, low, high = (
+            (end - one.level) / one.unit for end in (one.mean, one.interval.low, one.interval.high)
+        )
+        print(
+            f"{one.name}: mean {mean:+.2f} [{low:+.2f}, {high:+.2f}] units, "
+            f"{one.pushing} of {found.counts['scored']} rows push it, "
+            f"rank correlation with length {one.length.value:+.2f}"
+        )
+    for name, count in found.counts.items():
+        if count and name != "scored":
+            print(f"rows without a score, {name}: {count}")
