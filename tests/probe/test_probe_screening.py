@@ -12,10 +12,12 @@ from truing.numerics import auroc
 from truing.probe import (
     Baseline,
     Direction,
+    Over,
     RowOutcome,
     conversation_texts,
     kept_rows,
     persona_vectors,
+    projections,
     random_like,
     read_training_rows,
     screen,
@@ -144,9 +146,31 @@ def test_rows_without_a_score_are_counted_and_never_kept(tmp_path):
     )
     assert [one.row for one in found.rows[-3:]] == [5, 6, 7]
     assert [row.number for row in kept_rows(read, found, 0.0)] == [1, 2, 3, 4]
-    # No room is left for an answer of the base model's own: then there is nothing to compare with.
+    # Here one prompt leaves no room for an answer of the base model's own.
+    more = written(tmp_path, [*good, conversation("Why, " * 12 + "?", "So.")])
+    found = screen(model, read_training_rows(more), [persona(model)], file=more, max_tokens=40)
+    assert (found.counts["scored"], found.counts["no baseline"]) == (4, 1)
+    assert found.rows[-1].row == 5 and found.rows[-1].worst is None
+    # And here none does.
     with pytest.raises(InputError, match="no row that can be scored"):
         screen(model, read, [persona(model)], file=file, max_tokens=95)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gemma3", "gpt_neox", "gpt2"])
+@pytest.mark.parametrize("baseline", list(Baseline))
+def test_every_family_can_be_screened(family, baseline, tmp_path):
+    model, file = make_local(family), written(tmp_path, planted()[0][:4])
+    direction = persona(model)
+    found = screen(model, read_training_rows(file), [direction], file=file, baseline=baseline, max_tokens=5)
+    by_row = {one.row: one.scores["bad"] for one in found.rows}
+    assert found.counts["scored"] == 4
+    # Two responses to one prompt differ by their projections alone, whatever they are compared with.
+    texts = conversation_texts(
+        model.chat, [(*row.prompt.messages, row.response) for row in read_training_rows(file)]
+    )
+    of = projections(model, texts, [direction], Over.response)["bad"]
+    assert by_row[2] - by_row[1] == pytest.approx(of[1] - of[0], abs=1e-4)
+    assert by_row[4] - by_row[3] == pytest.approx(of[3] - of[2], abs=1e-4)
 
 
 def test_a_score_that_is_nothing_but_length_is_gone_after_length(model, tmp_path):
