@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from truing.numerics import spearman
+from truing.numerics import generator, spearman, without_line
 
 INF = math.inf
 ranked = st.lists(st.tuples(st.integers(-3, 3), st.floats(-9, 9)), min_size=2, max_size=9)
@@ -34,3 +35,14 @@ def test_spearman_by_hand():
 def test_what_has_no_ranks_is_refused(x, y):
     with pytest.raises(ValueError, match="of two lists of one length"):
         spearman(x, y)
+
+
+def test_what_a_line_leaves_is_uncorrelated_with_what_it_was_drawn_through():
+    x = generator(1, "line").standard_normal(50)
+    y = 3 * x + np.cos(5 * x) + 7
+    left = without_line(y, x)
+    slope, offset = np.polyfit(x, y, 1)
+    assert np.allclose(left, y - slope * x - offset + y.mean())
+    assert without_line([1.0, 2.0], [4.0, 4.0]).tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError):
+        without_line([1.0], [1.0, 2.0])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truing.numerics import average_precision, average_precision_interval, generator, wilson
+from truing.numerics import auroc, average_precision, average_precision_interval, generator, wilson
 
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=20).filter(
     lambda rows: any(positive for _, positive in rows)
@@ -70,3 +70,16 @@ def test_the_interval_covers_the_area_of_many_rows_at_least_93_times_in_a_hundre
         interval = average_precision_interval(drawn(10 * positives), positives)
         covered += interval.low <= truth <= interval.high
     assert covered / 500 >= 0.93
+
+
+@given(ROWS.filter(lambda rows: not all(positive for _, positive in rows)))
+def test_the_auroc_is_the_share_of_pairs_in_the_right_order_with_ties_half(rows):
+    scores, positive = zip(*rows, strict=True)
+    pairs = [(a > b) + (a == b) / 2 for a, yes in rows for b, no in rows if yes and not no]
+    assert auroc(scores, positive) == pytest.approx(np.mean(pairs))
+
+
+@pytest.mark.parametrize("truths", [[True, True], [False, False], [True]])
+def test_an_auroc_needs_both_kinds_and_a_truth_for_each(truths):
+    with pytest.raises(ValueError):
+        auroc([1.0, 2.0], truths)

@@ -9,6 +9,8 @@ import tyro
 
 from truing.cli.app import Exit
 from truing.cli.probe_sae import MeasureSAE, TrainSAE
+from truing.cli.probe_screen import Screen
+from truing.cli.probe_watch import CalibrateWatch, WatchFineTune
 
 if TYPE_CHECKING:
     from truing.probe import Chosen
@@ -106,7 +108,10 @@ class Command:
         Annotated[FindDirection, tyro.conf.subcommand("direction")]
         | Annotated[SelectDirection, tyro.conf.subcommand("select-direction")]
         | Annotated[TrainSAE, tyro.conf.subcommand("sae")]
-        | Annotated[MeasureSAE, tyro.conf.subcommand("measure-sae")],
+        | Annotated[MeasureSAE, tyro.conf.subcommand("measure-sae")]
+        | Annotated[Screen, tyro.conf.subcommand("screen")]
+        | Annotated[CalibrateWatch, tyro.conf.subcommand("calibrate-watch")]
+        | Annotated[WatchFineTune, tyro.conf.subcommand("watch")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
 

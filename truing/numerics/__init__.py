@@ -13,7 +13,7 @@ from truing._door import door
 if TYPE_CHECKING:
     from truing.numerics.advantages import gae, group_advantages, whiten
     from truing.numerics.agreement import accuracy, cohen_kappa
-    from truing.numerics.correlation import Correlation, spearman
+    from truing.numerics.correlation import Correlation, spearman, without_line
     from truing.numerics.dictionaries import (
         dead_share,
         explained_variance,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from truing.numerics.distillation import chunked_divergence, forward_kl, generalised_jsd
     from truing.numerics.divergence import k1, k2, k3, kl_exact
+    from truing.numerics.false_alarms import AlarmThreshold, alarm_threshold
     from truing.numerics.forecasts import Reliability, ReliabilityBin, reliability
     from truing.numerics.hinge import hinge_weights, ranking_hinge
     from truing.numerics.intervals import Interval, clopper_pearson, wilson
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
         smallest_detectable_shift,
     )
     from truing.numerics.ppi import prediction_powered
-    from truing.numerics.precision import average_precision, average_precision_interval
+    from truing.numerics.precision import auroc, average_precision, average_precision_interval
     from truing.numerics.preference import implicit_rewards, ranked_pairs, ranking_loss
     from truing.numerics.rng import generator, uniforms
     from truing.numerics.tango import clustered_paired_interval, paired_interval

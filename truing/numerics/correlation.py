@@ -1,4 +1,4 @@
-"""How far two lists rise together."""
+"""How far two lists rise together, and what of one the other does not explain."""
 
 from dataclasses import dataclass
 from math import nan, sqrt
@@ -35,6 +35,24 @@ def spearman(x: ArrayLike, y: ArrayLike) -> Correlation:
     u, v = _ranks(a) - (n + 1) / 2, _ranks(b) - (n + 1) / 2
     scale = sqrt(float(u @ u) * float(v @ v))
     return Correlation(max(-1.0, min(1.0, float(u @ v) / scale)) if scale else nan, n)
+
+
+def without_line(y: ArrayLike, x: ArrayLike) -> NDArray[np.float64]:
+    """Y [N] less what a straight line through x [N] explains of it, by least squares; its mean stays.
+
+    Where x does not vary it explains nothing.
+
+    Raises:
+        ValueError: the lengths differ, or a number is not finite.
+    """
+    a, b = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("a line goes through two lists of finite numbers of one length")
+    if not len(a) or np.ptp(b) == 0:
+        return a
+    centred = b - b.mean()
+    left: NDArray[np.float64] = a - centred * float(centred @ a) / float(centred @ centred)
+    return left
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Average precision, the area under the precision-recall curve: the measure for rare positives."""
+"""How well scores tell positives from others: the areas under the precision-recall and the ROC curve."""
 
 from math import exp, log, sqrt
 
@@ -26,6 +26,22 @@ def average_precision(scores: ArrayLike, positive: ArrayLike) -> float:
     last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))  # the last row of each threshold
     precision = found[last] / (last + 1)
     return float(np.sum(np.diff(found[last], prepend=0) * precision) / found[-1])
+
+
+def auroc(scores: ArrayLike, positive: ArrayLike) -> float:
+    """The chance that a positive has a higher score than one that is none, of scores [N] and truths [N].
+
+    Equal scores count half (Mann and Whitney 1947): 0.5 says nothing, 1 parts the two.
+
+    Raises:
+        ValueError: the lengths differ, a score is NaN, or one of the two kinds is missing.
+    """
+    s, y = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=np.bool_)
+    if s.ndim != 1 or s.shape != y.shape or np.isnan(s).any() or y.all() or not y.any():
+        raise ValueError("an AUROC needs a score for each truth, none NaN, and both kinds")
+    others = np.sort(s[~y])
+    below, up_to = (np.searchsorted(others, s[y], side=side) for side in ("left", "right"))
+    return float(np.mean((below + up_to) / 2) / len(others))
 
 
 def average_precision_interval(value: float, positives: int, level: float = 0.95) -> Interval:

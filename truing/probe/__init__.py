@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         persona_vectors,
         random_like,
     )
+    from truing.probe.projecting import check_direction, projections
     from truing.probe.prompt_files import read_prompts
     from truing.probe.refusal import (
         Prompts,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         refusal_scores,
         split_prompts,
     )
+    from truing.probe.rivals import AnswerPair, WrongAnswers, wrong_answers, wrong_log_odds
     from truing.probe.sae import SAE
     from truing.probe.sae_architectures import BatchTopK, JumpReLU, TopK
     from truing.probe.sae_config import BatchTopKConfig, JumpReLUConfig, SAEConfig, TopKConfig
@@ -48,6 +50,36 @@ if TYPE_CHECKING:
     from truing.probe.sae_files import SavedSAE, load_sae, save_sae
     from truing.probe.sae_measure import SAEFigures, measure_sae
     from truing.probe.sae_training import TrainedSAE, train_saes
+    from truing.probe.screening import (
+        Baseline,
+        PersonaFigures,
+        RowOutcome,
+        RowScore,
+        Screened,
+        kept_rows,
+        screen,
+    )
+    from truing.probe.screening_page import write_screening
+    from truing.probe.screening_rows import TrainingRow, read_training_rows
     from truing.probe.stream import Activations, HeldActivations, TokenActivations
+    from truing.probe.watch_files import (
+        Watch,
+        Watching,
+        WatchText,
+        check_base,
+        check_tuned,
+        check_unseen,
+        read_watch,
+        write_watch,
+    )
+    from truing.probe.watching import (
+        Alarm,
+        Calibrated,
+        Watched,
+        calibrate,
+        watch_readings,
+        watch_texts,
+        watched,
+    )
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -1,0 +1,118 @@
+"""`truing probe screen`: which rows of a training file push which persona, before any training?"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from truing.cli.app import Exit
+from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.probe import Screened
+
+
+@dataclass
+class Screen:
+    """Score the rows of a training file by how far they pull a model towards personas; nothing is trained."""
+
+    base: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="BASE")]
+    """The model that would be trained: a folder, hub:ID or organism:NAME."""
+    data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA.jsonl")]
+    """Rows with messages, or with prompt and completion."""
+    directions: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """A safetensors file of persona directions."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Where rows.jsonl (worst first), screen.json and screen.html go."""
+    top: int = 20
+    """How many of the worst rows are shown on the page."""
+    write_kept: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Where the rows go that are kept; those without a score are not."""
+    drop_worst: float | None = None
+    """The share of the scored rows that is not kept."""
+    baseline: Literal["samples", "prompt"] = "samples"
+    """Compare with the base model's own answers, or cheaply with the prompt's last token, which only ranks rows."""
+    samples: int = 1
+    """Answers of the base model to each prompt."""
+    max_tokens: int = 128
+    """The longest of them."""
+    seed: int = 0
+    """Draws the answers."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 or mps."""
+    json: bool = False
+    """Print the figures as one JSON object on the last line."""
+
+    def run(self) -> int:
+        """Screen, write, and say what next."""
+        from truing.data import write_jsonl
+        from truing.model import load_local
+        from truing.probe import (
+            Baseline,
+            kept_rows,
+            load_directions,
+            read_training_rows,
+            screen,
+            write_screening,
+        )
+
+        if (self.write_kept is None) != (self.drop_worst is None):
+            raise InputError("a file of kept rows and a share to drop go together", mend="give both or none")
+        if self.drop_worst is not None and not 0 <= self.drop_worst < 1:
+            raise InputError(f"the share to drop is at least 0 and below 1, not {self.drop_worst}")
+        if min(self.samples, self.max_tokens, self.top) < 1:
+            raise InputError("samples, max-tokens and top are at least 1")
+        directions = load_directions(self.directions)
+        rows = read_training_rows(self.data)
+        model = load_local(self.base, device=self.device)
+        found = screen(
+            model,
+            rows,
+            directions,
+            file=self.data,
+            baseline=Baseline(self.baseline),
+            samples=self.samples,
+            max_tokens=self.max_tokens,
+            key=self.seed,
+        )
+        again = f"truing probe screen {self.base} {self.data} --directions {self.directions} --out {self.out}"
+        following = f"{again} --write-kept FILE --drop-worst 0.1"
+        if self.write_kept is not None and self.drop_worst is not None:
+            kept = kept_rows(rows, found, self.drop_worst)
+            write_jsonl(self.write_kept, [row.data for row in kept])
+            print(f"{self.write_kept}: {len(kept)} of {len(rows)} rows")
+            following = f"truing align sft --data {self.write_kept} --model {self.base} --out FOLDER"
+        about = {
+            "base": f"{self.base} ({model.fingerprint.short})",
+            "data": str(self.data),
+            "directions": ", ".join(f"{one.name} at {one.site.point} {one.site.layer}" for one in directions),
+            "compared with": "the base's own answers" if found.samples else "the last token of the prompt",
+            "ground": model.ground,
+            "next": following,
+        }
+        write_screening(self.out, found, rows, about, top=self.top)
+        _tell(found)
+        if found.foreign:
+            print(f"{', '.join(found.foreign)}: read in another model than {self.base}")
+        print(f"{self.out / 'screen.html'}: the worst rows")
+        print(f"next: {following}")
+        if self.json:
+            print(json.dumps({"rows": found.counts, "personas": [one.to_json() for one in found.personas]}))
+        return Exit.passed
+
+
+def _tell(found: "Screened") -> None:
+    for one in found.personas:
+        mean, low, high = (
+            (end - one.level) / one.unit for end in (one.mean, one.interval.low, one.interval.high)
+        )
+        print(
+            f"{one.name}: mean {mean:+.2f} [{low:+.2f}, {high:+.2f}] units, "
+            f"{one.pushing} of {found.counts['scored']} rows push it, "
+            f"rank correlation with length {one.length.value:+.2f}"
+        )
+    for name, count in found.counts.items():
+        if count and name != "scored":
+            print(f"rows without a score, {name}: {count}")
