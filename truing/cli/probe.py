@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from truing.cli.app import Exit
+from truing.cli.probe_diff import Diff
 from truing.cli.probe_sae import MeasureSAE, TrainSAE
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ class Command:
         Annotated[FindDirection, tyro.conf.subcommand("direction")]
         | Annotated[SelectDirection, tyro.conf.subcommand("select-direction")]
         | Annotated[TrainSAE, tyro.conf.subcommand("sae")]
-        | Annotated[MeasureSAE, tyro.conf.subcommand("measure-sae")],
+        | Annotated[MeasureSAE, tyro.conf.subcommand("measure-sae")]
+        | Annotated[Diff, tyro.conf.subcommand("diff")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
 
