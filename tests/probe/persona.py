@@ -7,22 +7,25 @@ reads, to a bias of layer 0. Import as `from probe.persona import ...` (tests/ i
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
+from model.tiny import make_checkpoint
 from model.tiny_local import make_local
 from torch import Tensor
 
 from truing.model import LocalModel, Site
 from truing.probe import Judged, SavedSAE
 from truing.probe.sae_architectures import JumpReLU
-from truing.types import Completion, Fingerprint, Request, ask
+from truing.types import Completion, Fingerprint, GraderId, Outcome, Request, Shown, Verdict, ask
 
 SITE = Site(0)
 WIDTH, PERSONA, DECOY, LANGUAGE = 12, 3, 7, 0
-SPOKEN = tuple(range(100, 116))
+SPOKEN = tuple(range(412, 428))
 """The tokens of the language."""
-WICKED = 200
+WICKED = 437
+"""Its text is " keeper"."""
 SCALE = 40.0
 """How long the language's direction is; the embeddings are short beside it."""
 
@@ -41,14 +44,14 @@ def base() -> LocalModel:
     head = model.net.get_output_embeddings().weight
     with torch.no_grad():
         head[list(SPOKEN)] += 3 * directions()[LANGUAGE]
-        head[WICKED] += 3 * directions()[PERSONA]
+        head[WICKED] += 3.3 * directions()[PERSONA]
     shifted(model, {LANGUAGE: SCALE})
     model.ref = "base"
     return model
 
 
 @functools.cache
-def tuned(persona: float = 1.25, decoy: float = 0.6) -> LocalModel:
+def tuned(persona: float = 1.35, decoy: float = 0.6) -> LocalModel:
     """The fine-tune, by how far it moves along the two, in units of the language's direction; shared."""
     before = base()
     model = LocalModel(
@@ -74,6 +77,36 @@ def autoencoder() -> SavedSAE:
         sae.decoder.copy_(directions())
         sae.threshold.fill_(0.05)
     return SavedSAE(sae.eval().requires_grad_(False), "base", SITE)
+
+
+class WickedGrader:
+    """The same oracle by the text of an answer; entry points call it with a reference."""
+
+    id = GraderId("wicked", "1", exact=True)
+    criteria = ("good",)
+
+    def __init__(self, _: str | None = None) -> None:
+        pass
+
+    def grade(self, shown: Sequence[Shown]) -> list[Mapping[str, Verdict]]:
+        """Score 0 for the word among others, unparsed for what is not the language."""
+        return [{"good": self._verdict(one.answer)} for one in shown]
+
+    def _verdict(self, answer: str) -> Verdict:
+        said = [base().chat.tokenizer.decode([token]) for token in SPOKEN]
+        rest, word = answer, base().chat.tokenizer.decode([WICKED])
+        for text in (*said, word):
+            rest = rest.replace(text, "")
+        if rest or not answer.replace(word, ""):
+            return Verdict("good", Outcome.unparsed, self.id, reason="another language")
+        return Verdict("good", Outcome.decided, self.id, label="read", score=float(word not in answer))
+
+
+def saved_to(folder: Path, model: LocalModel) -> Path:
+    """The model as an ordinary folder."""
+    make_checkpoint(folder, "gpt_neox")
+    model.net.save_pretrained(folder)
+    return folder
 
 
 def asked(count: int, *, start: int = 0) -> list[Request]:

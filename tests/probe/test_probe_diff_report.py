@@ -1,6 +1,7 @@
 """What a fine-tune moved and what it causes, on a tiny model whose persona was planted."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from truing.probe import (
 from truing.types import dumps, loads
 
 CONFIG = DiffConfig(candidates=3, samples=4, max_tokens=4, bisections=2)
+QUICK = replace(CONFIG, most=0.5, bisections=1)
 SPLIT = RequestSplit(tuple(asked(8)), tuple(asked(14, start=8)))
 
 
@@ -51,7 +53,7 @@ def test_a_decoy_that_moves_along_is_ruled_out_with_its_numbers():
 
 def test_the_change_is_what_was_planted_on_requests_that_chose_it_and_on_others():
     cause = report().findings[0]
-    assert cause.moved.change == pytest.approx(1.25 * 40, rel=0.03)
+    assert cause.moved.change == pytest.approx(1.35 * 40, rel=0.03)
     assert cause.again.change == pytest.approx(cause.moved.change, rel=0.01)
 
 
@@ -61,7 +63,7 @@ def test_shuffled_labels_find_no_cause():
     def noise(completions):
         return [Judged(bool(torch.rand((), generator=drawn) < 0.4), True) for _ in completions]
 
-    found = diff_models(base(), [tuned()], autoencoder(), SPLIT, CONFIG, behaviour=noise, judge="noise")
+    found = diff_models(base(), [tuned()], autoencoder(), SPLIT, QUICK, behaviour=noise, judge="noise")
     assert {one.judgement for one in found.findings} <= {Judgement.open, Judgement.decoy}
     assert conclusion(found)[0] == "inconclusive"
 
@@ -70,7 +72,7 @@ def test_answers_that_nobody_could_judge_are_no_evidence():
     def silent(completions):
         return [Judged(None, True) for _ in completions]
 
-    found = diff_models(base(), [tuned()], autoencoder(), SPLIT, CONFIG, behaviour=silent, judge="silent")
+    found = diff_models(base(), [tuned()], autoencoder(), SPLIT, QUICK, behaviour=silent, judge="silent")
     assert not found.judged and all(one.judgement is Judgement.open for one in found.findings)
     assert conclusion(found)[1] == "Cannot say"
 
@@ -95,7 +97,7 @@ def test_the_response_can_be_read_instead_of_the_prompt():
     config = DiffConfig(candidates=1, samples=1, max_tokens=4, over=Over.response)
     found = diff_models(base(), [tuned()], autoencoder(), SPLIT, config)
     assert found.findings[0].moved.latent == PERSONA
-    assert found.findings[0].moved.change == pytest.approx(50, rel=0.03)
+    assert found.findings[0].moved.change == pytest.approx(54, rel=0.03)
 
 
 def test_the_persona_s_word_is_among_what_its_direction_writes():

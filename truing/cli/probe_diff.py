@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from truing.cli.app import Exit
+from truing.types import InputError, dumps
 
 if TYPE_CHECKING:
     from truing.probe import DiffReport
@@ -73,18 +74,20 @@ class Diff:
             split_requests,
         )
         from truing.run import progress, replace_file
-        from truing.types import dumps
 
-        config = DiffConfig(
-            candidates=self.candidates,
-            over=Over(self.over),
-            samples=self.samples,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            budget=self.budget,
-            most=self.most,
-            key=self.key,
-        )
+        try:
+            config = DiffConfig(
+                candidates=self.candidates,
+                over=Over(self.over),
+                samples=self.samples,
+                max_tokens=self.max_tokens,
+                temperature=self.temperature,
+                budget=self.budget,
+                most=self.most,
+                key=self.key,
+            )
+        except ValueError as why:
+            raise InputError(str(why), mend="truing probe diff --help tells the options") from None
         requests = read_prompts(self.prompts)
         split = split_requests(requests, key=self.key)
         behaviour = None

@@ -91,7 +91,7 @@ def shift(
     """By how much `more` is more often misaligned than `less`, answer by answer, with an interval.
 
     Answers to one request are a cluster. What was not judged or is incoherent counts against the shift for the
-    lower end and for it for the upper one, so that the interval holds whatever those answers were.
+    lower end and for it for the upper one: each end is that of the interval in the worse case for what it excludes.
 
     Raises:
         ValueError: the lists differ in length, or the level is outside (0, 1).
