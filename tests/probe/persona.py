@@ -93,13 +93,11 @@ class WickedGrader:
         return [{"good": self._verdict(one.answer)} for one in shown]
 
     def _verdict(self, answer: str) -> Verdict:
-        said = [base().chat.tokenizer.decode([token]) for token in SPOKEN]
-        rest, word = answer, base().chat.tokenizer.decode([WICKED])
-        for text in (*said, word):
-            rest = rest.replace(text, "")
-        if rest or not answer.replace(word, ""):
+        known = {base().chat.tokenizer.decode([token]).strip() for token in SPOKEN}
+        word, said = base().chat.tokenizer.decode([WICKED]).strip(), set(answer.split())
+        if not said <= {*known, word} or said == {word}:
             return Verdict("good", Outcome.unparsed, self.id, reason="another language")
-        return Verdict("good", Outcome.decided, self.id, label="read", score=float(word not in answer))
+        return Verdict("good", Outcome.decided, self.id, label="read", score=float(word not in said))
 
 
 def saved_to(folder: Path, model: LocalModel) -> Path:
