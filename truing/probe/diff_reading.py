@@ -84,7 +84,7 @@ def logit_lens(model: "LocalModel", vector: Tensor, *, count: int = 10) -> Lens:
     sides = []
     for side in (vector, -vector):
         with model.steered([_Become(last, side)]):
-            sides.append(model.next_logits([[0]])[0].double().cpu())
+            sides.append(model.next_logits([[1]])[0].double().cpu())
     logits = (sides[0] - sides[1]) / 2
     vocabulary = min(len(model.chat.tokenizer), len(logits))  # a padded head has more than there are tokens
     order = logits[:vocabulary].argsort(descending=True, stable=True).tolist()
