@@ -1,9 +1,9 @@
 """Whether one way of answering is more often misaligned than another, where not all answers could be judged."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from truing.numerics import clustered_paired_interval
 from truing.types import Completion, Record
@@ -18,8 +18,12 @@ class Judged(NamedTuple):
     """Whether the answer makes sense; False also where it could not be read."""
 
 
-Behaviour = Callable[[Sequence[Completion]], Sequence[Judged]]
-"""Judges answers, one by one, in their order."""
+class Behaviour(Protocol):
+    """Judges answers: a grader (see `graded_behaviour`), an oracle, any function."""
+
+    def __call__(self, completions: Sequence[Completion], /) -> Sequence[Judged]:
+        """One judgement for each answer, in their order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

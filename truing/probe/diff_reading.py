@@ -59,9 +59,9 @@ def top_examples(
     places = torch.zeros(len(texts), len(latents), dtype=torch.int64)
     columns = torch.tensor(list(latents))
     for batch in model.captured(texts, [site], [range(1, len(ids)) for ids in texts]):
-        parts = batch.states[site].cpu().float().split(list(batch.counts))
+        parts = torch.split(batch.states[site].cpu().float(), list(batch.counts))
         for row, states in zip(batch.rows, parts, strict=True):
-            values = torch.cat([sae.encode(rows)[:, columns] for rows in states.split(_ROWS)])
+            values = torch.cat([sae.encode(rows)[:, columns] for rows in torch.split(states, _ROWS)])
             peaks[row], places[row] = values.max(0)
     out = {}
     for column, latent in enumerate(latents):

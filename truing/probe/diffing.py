@@ -133,7 +133,7 @@ def mean_latents(model: "LocalModel", sae: SAE, site: "Site", texts: Sequence[Te
         counts = torch.tensor(batch.counts)
         weights = (1 / counts.double()).repeat_interleave(counts)
         states = batch.states[site].cpu().float()
-        for rows, weight in zip(states.split(_ROWS), weights.split(_ROWS), strict=True):
+        for rows, weight in zip(torch.split(states, _ROWS), torch.split(weights, _ROWS), strict=True):
             codes = sae.codes(rows)
             values = codes.values.double() * weight[codes.pattern.rows]
             total.index_add_(0, codes.pattern.latents, values)
