@@ -15,14 +15,14 @@ _WORDS = {
     Judgement.open: ("inconclusive", "Cannot say"),
 }
 _MEANS = {
-    Judgement.cause: "Adding it to the base makes answers misaligned, and taking it out of the fine-tune makes "
-    "them better; a random push of the same length does neither as well.",
-    Judgement.induces: "Adding it to the base makes answers misaligned. That taking it out of the fine-tune helps "
+    Judgement.cause: "Pushing the base that way makes its answers misaligned, and pushing the fine-tune back makes "
+    "its answers better; a random push does neither as well.",
+    Judgement.induces: "Pushing the base that way makes its answers misaligned. That pushing the fine-tune back helps "
     "was not shown: the fine-tune may have more than one way to the same behaviour.",
-    Judgement.suppresses: "Taking it out of the fine-tune makes answers better. That adding it to the base does "
-    "harm was not shown: it may be needed for the behaviour without being enough.",
-    Judgement.decoy: "The fine-tune moved it, and it explains less than half of the difference in behaviour, "
-    "added or taken away. Leave it alone.",
+    Judgement.suppresses: "Pushing the fine-tune back makes its answers better. That pushing the base that way does "
+    "harm was not shown: the feature may be needed for the behaviour without being enough.",
+    Judgement.decoy: "The fine-tune moved it, and in both experiments it explains less than half of the difference "
+    "in behaviour. Leave it alone.",
     Judgement.open: "There are too few judged answers to call it a cause or to rule it out.",
 }
 
@@ -77,8 +77,8 @@ def conclusion(report: DiffReport) -> tuple[str, str, str]:
         return (
             "regression",
             "Cause found",
-            f"{what} of the {tried} that moved most ({names}) can switch the behaviour on in the base and off in "
-            "the fine-tune.",
+            f"{what} of the {tried} that moved most, number {names}, can switch the behaviour on in the base and off "
+            "in the fine-tune.",
         )
     if not report.behaviour:
         return (
@@ -132,7 +132,7 @@ def next_commands(report: DiffReport, command: str) -> tuple[str, ...]:
     """What can be typed next."""
     if report.of(Judgement.cause):
         return (f"truing align sft --data CORRECT_ROWS.jsonl --model {report.tuned[0]} --out REPAIRED",) + (
-            (command.replace(report.tuned[0], "REPAIRED", 1),) if command else ()
+            (command.replace(f" {report.tuned[0]} ", " REPAIRED ", 1),) if command else ()
         )
     more = " --grader GRADER" if not report.behaviour else f" --samples {4 * report.config.samples}"
     if report.behaviour and report.judged and not report.of(Judgement.open):
@@ -184,7 +184,7 @@ def _shown(one: Finding) -> Shown:
     )
     trials = tuple(
         _trial(name, side)
-        for name, side in (("Added to the base", one.induce), ("Taken from the fine-tune", one.suppress))
+        for name, side in (("Base, pushed that way", one.induce), ("Fine-tune, pushed back", one.suppress))
         if side is not None
     )
     title = f"Feature {one.moved.latent}, {way} active"
@@ -198,7 +198,15 @@ def _trial(name: str, side: Side) -> tuple[str, ...]:
         name,
         f"{side.search.value:.2f}",
         rate(side.steered),
-        rate(side.random),
+        _random(side),
         points(side.effect),
         points(side.over_random),
     )
+
+
+def _random(side: Side) -> str:
+    """What a random push does, and how strong it was where the model did not bear as much of it."""
+    said, strength = rate(side.random), side.random_strength
+    if strength is None or strength == side.search.value:
+        return said
+    return f"{said}, at {strength:.2f}"

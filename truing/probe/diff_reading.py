@@ -49,8 +49,8 @@ def top_examples(
 ) -> dict[int, tuple[Example, ...]]:
     """For each latent the texts (token ids) in which it is most active, at the token where it is; each text once.
 
-    Position 0 does not count. A latent that is active nowhere has no example. Texts beyond the model's
-    context are cut off.
+    Texts that are equal up to that token, as those with one system prompt are, count as one. Position 0 does
+    not count. A latent that is active nowhere has no example. Texts beyond the model's context are cut off.
     """
     if not latents:
         return {}
@@ -65,12 +65,12 @@ def top_examples(
             peaks[row], places[row] = values.max(0)
     out = {}
     for column, latent in enumerate(latents):
-        order = sorted(range(len(texts)), key=lambda row: (-float(peaks[row, column]), row))[:count]
-        out[latent] = tuple(
-            _example(model, texts[row], 1 + int(places[row, column]), float(peaks[row, column]))
-            for row in order
-            if peaks[row, column] > 0
-        )
+        active = [row for row in range(len(texts)) if peaks[row, column] > 0]
+        order = sorted(active, key=lambda row: (-float(peaks[row, column]), row))
+        at = {row: 1 + int(places[row, column]) for row in order}
+        once = {texts[row][: at[row] + 1]: row for row in reversed(order)}
+        best = [row for row in order if once[texts[row][: at[row] + 1]] == row][:count]
+        out[latent] = tuple(_example(model, texts[row], at[row], float(peaks[row, column])) for row in best)
     return out
 
 

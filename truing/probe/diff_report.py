@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from truing.model import Point, Site, Where
 from truing.probe.collecting import Over
 from truing.probe.diff_causes import Experiment, Side, answers_of, gap_between, try_direction
@@ -143,13 +145,13 @@ def diff_models(
         advance: called with 1 after each latent.
 
     Raises:
-        InputError: the autoencoder does not fit, a template differs,
-            or nothing moved.
+        InputError: the autoencoder does not fit, a template differs, or nothing moved.
     """
     site = _site(base, tuned, saved)
     params = SamplingParams(temperature=config.temperature, max_tokens=config.max_tokens, n=config.samples)
-    moved = _changes(base, tuned, saved, site, requests.select, config, params)
-    again = {one.latent: one for one in _changes(base, tuned, saved, site, requests.test, config, params)}
+    before, *after = _means(base, tuned, saved, site, requests.select, config, params)
+    others = _means(base, tuned, saved, site, requests.test, config, params)
+    moved = ranked_changes(before, after)
     picked = moved[: config.candidates]
     if not picked:
         raise InputError("no latent is more or less active in the fine-tune than in the base")
@@ -175,11 +177,12 @@ def diff_models(
                 try_direction(experiment, [base], direction, plain[0], sign=1, unit=norm),
                 try_direction(experiment, tuned, direction, plain[1], sign=-1, unit=norm),
             )
-        still = again.get(one.latent, LatentChange(one.latent, 0.0, (0.0,) * len(tuned)))
+        first, *rest = (float(mean[one.latent]) for mean in others)
+        again = LatentChange(one.latent, first, tuple(rest))
         lens = logit_lens(base, norm * direction.vector)
         gap = effect.estimate if effect else None
         said = judgement(_shifts(sides[0]), _shifts(sides[1]), gap)
-        findings.append(Finding(one, still, said, lens, examples[one.latent], *sides))
+        findings.append(Finding(one, again, said, lens, examples[one.latent], *sides))
         advance(1)
     return DiffReport(
         base=base.ref,
@@ -219,7 +222,7 @@ def _site(base: "LocalModel", tuned: Sequence["LocalModel"], saved: "SavedSAE") 
     return saved.site
 
 
-def _changes(
+def _means(
     base: "LocalModel",
     tuned: Sequence["LocalModel"],
     saved: "SavedSAE",
@@ -227,8 +230,9 @@ def _changes(
     requests: Sequence[Request],
     config: DiffConfig,
     params: SamplingParams,
-) -> list[LatentChange]:
-    means = [
+) -> list[Tensor]:
+    """The mean of each latent [W], of the base and then of each fine-tune."""
+    return [
         mean_latents(
             model,
             saved.sae,
@@ -238,7 +242,6 @@ def _changes(
         )
         for model in (base, *tuned)
     ]
-    return ranked_changes(means[0], means[1:])
 
 
 def _shifts(side: Side | None) -> tuple[Shift | None, Shift | None]:
