@@ -34,7 +34,7 @@ class Behaved(Record):
     judged: int
     """Coherent, and said to be misaligned or not."""
     undecided: int
-    """Coherent, and nobody could say: refusals of the judge, errors."""
+    """Coherent, and nobody could say, as where a judge declines."""
     incoherent: int
 
     @property
