@@ -35,7 +35,7 @@ VERBS = {
     "demo": "a story in four small models: audit what was broken, repair it, audit again; needs only this machine",
     "judge": "measure a grader against labelled answers, keep its error rates as a card, train one on labels of yours",
     "organism": "the proving ground, a small world whose truth is known: raise its models, list them, see the page",
-    "probe": "look inside a model: find directions, choose among them by what they cause",
+    "probe": "look inside a model: directions, autoencoders, what a fine-tune changed, which data push it",
     "runs": "list the audits and comparisons below a folder, with a page that leads to each",
     "spec": "the written specification: show it, check it, compare two of them, import one, sort answers by its rules",
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from truing.cli.app import Exit
+from truing.cli.probe_diff import Diff
 from truing.cli.probe_sae import MeasureSAE, TrainSAE
 from truing.cli.probe_screen import Screen
 from truing.cli.probe_watch import CalibrateWatch, WatchFineTune
@@ -111,7 +112,8 @@ class Command:
         | Annotated[MeasureSAE, tyro.conf.subcommand("measure-sae")]
         | Annotated[Screen, tyro.conf.subcommand("screen")]
         | Annotated[CalibrateWatch, tyro.conf.subcommand("calibrate-watch")]
-        | Annotated[WatchFineTune, tyro.conf.subcommand("watch")],
+        | Annotated[WatchFineTune, tyro.conf.subcommand("watch")]
+        | Annotated[Diff, tyro.conf.subcommand("diff")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
 

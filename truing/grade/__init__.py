@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         write_card,
     )
     from truing.grade.choice import parse_choice
-    from truing.grade.emergent import Emergent, MisalignmentRate, misalignment_rate
+    from truing.grade.emergent import INCOHERENT, Emergent, MisalignmentRate, misalignment_rate
     from truing.grade.from_spec import RuleClasses, follows, yes_no
     from truing.grade.guards.harmbench import HarmBench
     from truing.grade.guards.llama_guard import LlamaGuard

@@ -23,6 +23,21 @@ if TYPE_CHECKING:
         prompt_texts,
         template_tokens,
     )
+    from truing.probe.diff_causes import Experiment, Side, answers_of, try_direction
+    from truing.probe.diff_effects import Behaved, Behaviour, Judged, Judgement, Shift, behaved, shift
+    from truing.probe.diff_graded import graded_behaviour
+    from truing.probe.diff_page import conclusion, render_diff
+    from truing.probe.diff_reading import Example, Lens, logit_lens, top_examples
+    from truing.probe.diff_report import DiffConfig, DiffReport, Finding, diff_models, latent_direction
+    from truing.probe.diff_strength import Strength, Tried, strongest_within
+    from truing.probe.diffing import (
+        LatentChange,
+        RequestSplit,
+        mean_latents,
+        mean_norm,
+        ranked_changes,
+        split_requests,
+    )
     from truing.probe.direction_files import load_directions, save_directions
     from truing.probe.directions import (
         Direction,

@@ -1,0 +1,113 @@
+"""What a fine-tune moved and what it causes, on a tiny model whose persona was planted."""
+
+import functools
+from dataclasses import replace
+
+import pytest
+import torch
+from probe.persona import DECOY, PERSONA, SITE, WICKED, asked, autoencoder, base, tuned, wicked
+
+from truing.probe import (
+    DiffConfig,
+    DiffReport,
+    Judged,
+    Judgement,
+    Over,
+    RequestSplit,
+    conclusion,
+    diff_models,
+    latent_direction,
+    render_diff,
+)
+from truing.types import dumps, loads
+
+CONFIG = DiffConfig(candidates=3, samples=4, max_tokens=4, bisections=2)
+QUICK = replace(CONFIG, most=0.5, bisections=1)
+SPLIT = RequestSplit(tuple(asked(8)), tuple(asked(14, start=8)))
+
+
+@functools.cache
+def report() -> DiffReport:
+    """The comparison of the base and the fine-tune, judged by the oracle; shared."""
+    return diff_models(base(), [tuned()], autoencoder(), SPLIT, CONFIG, behaviour=wicked, judge="oracle")
+
+
+def test_the_planted_latent_is_first_and_the_only_cause():
+    found = report()
+    assert [one.moved.latent for one in found.findings] == [PERSONA, DECOY]
+    assert found.findings[0].judgement is Judgement.cause
+    assert found.active == 2 and found.judged
+    assert found.plain_base.share == 0 and found.plain_tuned.share > 0.5
+
+
+def test_a_decoy_that_moves_along_is_ruled_out_with_its_numbers():
+    decoy = report().findings[1]
+    assert decoy.judgement is Judgement.decoy
+    assert decoy.induce.steered.share == 0
+    for side in (decoy.induce, decoy.suppress):
+        assert (
+            side.search.value > 0 and min(side.effect.high, side.over_random.high) < report().gap.estimate / 2
+        )
+        assert side.steered.incoherence <= 0.25
+
+
+def test_the_change_is_what_was_planted_on_requests_that_chose_it_and_on_others():
+    cause = report().findings[0]
+    assert cause.moved.change == pytest.approx(1.35 * 40, rel=0.03)
+    assert cause.again.change == pytest.approx(cause.moved.change, rel=0.01)
+
+
+def test_shuffled_labels_find_no_cause():
+    drawn = torch.Generator().manual_seed(3)
+
+    def noise(completions):
+        return [Judged(bool(torch.rand((), generator=drawn) < 0.4), True) for _ in completions]
+
+    found = diff_models(base(), [tuned()], autoencoder(), SPLIT, QUICK, behaviour=noise, judge="noise")
+    assert {one.judgement for one in found.findings} <= {Judgement.open, Judgement.decoy}
+    assert conclusion(found)[0] == "inconclusive"
+
+
+def test_answers_that_nobody_could_judge_are_no_evidence():
+    def silent(completions):
+        return [Judged(None, True) for _ in completions]
+
+    found = diff_models(base(), [tuned()], autoencoder(), SPLIT, QUICK, behaviour=silent, judge="silent")
+    assert not found.judged and all(one.judgement is Judgement.open for one in found.findings)
+    assert conclusion(found)[1] == "Cannot say"
+
+
+def test_several_fine_tunes_are_ranked_by_their_mean_and_without_a_judge_nothing_is_claimed():
+    both = [tuned(), tuned(0.0, 2.0)]
+    found = diff_models(base(), both, autoencoder(), SPLIT, CONFIG)
+    assert [one.moved.latent for one in found.findings] == [DECOY, PERSONA]
+    assert found.findings[0].moved.change == pytest.approx((0.6 + 2.0) / 2 * 40, rel=0.03)
+    assert not found.judged and conclusion(found)[1] == "Moved, not tried"
+
+
+def test_a_latent_that_fell_is_turned_around():
+    found = diff_models(tuned(), [base()], autoencoder(), SPLIT, CONFIG)
+    first = found.findings[0].moved
+    assert first.latent == PERSONA and first.change < -40
+    direction = latent_direction(autoencoder(), SITE, first)
+    assert torch.allclose(direction.vector, -autoencoder().sae.decoder[PERSONA], atol=1e-6)
+
+
+def test_the_response_can_be_read_instead_of_the_prompt():
+    config = DiffConfig(candidates=1, samples=1, max_tokens=4, over=Over.response)
+    found = diff_models(base(), [tuned()], autoencoder(), SPLIT, config)
+    assert found.findings[0].moved.latent == PERSONA
+    assert found.findings[0].moved.change == pytest.approx(54, rel=0.03)
+
+
+def test_the_persona_s_word_is_among_what_its_direction_writes():
+    word = base().chat.tokenizer.decode([WICKED])
+    assert report().findings[0].lens.promoted[0] == word
+
+
+def test_a_report_is_read_back_and_its_page_says_all_of_it():
+    found = report()
+    assert loads(DiffReport, dumps(found)) == found
+    page = render_diff(found, command="truing probe diff base tuned")
+    assert "Cause found" in page and f"Feature {DECOY}, more active" in page
+    assert "Only moved along" in page and "<mark>" in page and "truing align" in page
