@@ -130,15 +130,8 @@ class Exact:
         self._oracle = Oracle(REWARD, ledger)
         self.__name__ = REWARD
 
-    def __call__(
-        self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        completion_ids: Sequence[Sequence[int]] | None = None,
-        **columns: Any,
-    ) -> list[float | None]:
+    def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **_: Any) -> list[float | None]:
         """One reward for each row of a mix of rewards; no row is without."""
-        del completion_ids, columns  # the prompt tells what was asked
         paid: list[float | None] = []
         for prompt, completion in zip(prompts, completions, strict=True):
             asked = read_request([Message.from_json(turn) for turn in prompt])
