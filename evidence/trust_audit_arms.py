@@ -120,7 +120,6 @@ class Converted:
     """Consumer -> labels of the oracle that its training took."""
     rewards: Sequence[float]
     """The mean reward of each update; of reinforcement learning alone."""
-    cpu_seconds: float
 
 
 class Exact:
@@ -153,7 +152,7 @@ def converted(lineage: Lineage, method: str, folder: Path) -> Converted:
         started = time.process_time()
         found = _MAKERS[method](lineage, place)
         kept = write_kept(file, made_of, found | {"cpu_seconds": round(time.process_time() - started, 1)})
-    return Converted(place, kept["labels"], kept["rewards"], kept["cpu_seconds"])
+    return Converted(place, kept["labels"], kept["rewards"])
 
 
 def topic_of(messages: Sequence[Message]) -> str:
