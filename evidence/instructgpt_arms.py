@@ -56,7 +56,7 @@ MANNERS: Mapping[str, str] = {
 }
 """The three prompts of the paper's measure of toxicity, as system turns."""
 SHEETS = (HELP, SKILLS, TRUTH, *MANNERS)
-ANSWERS = 2
+ANSWERS = 4
 """To each prompt of `HELP`."""
 SKILL = 120
 """Questions about each skill at most."""
@@ -233,13 +233,13 @@ def sheets(town: Town) -> Mapping[str, Sequence[Question]]:
 
 
 def params(sheet: str) -> SamplingParams:
-    """How a sheet is answered: skills without chance, as in the paper's automatic evaluations; help as in training.
+    """How a sheet is answered: skills without chance, as in the paper's automatic evaluations, the rest as usual.
 
-    At the lower temperature of the others a start already answers nine prompts of ten well.
+    At the temperature of training one answer in ten of a small model cannot be read, and nothing would be promised.
     """
     if sheet == SKILLS:
         return GREEDY
-    return replace(PARAMS, temperature=PPO.temperature, n=ANSWERS) if sheet == HELP else PARAMS
+    return replace(PARAMS, n=ANSWERS) if sheet == HELP else PARAMS
 
 
 def said(ground: Ground, speaker: Speaker) -> Mapping[str, Sequence[Mapping[str, Any]]]:
