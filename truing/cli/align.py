@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from truing.cli.align_distill import Distill
+from truing.cli.align_merge import Merge
 from truing.cli.align_policy import GRPO, PPO
 from truing.cli.align_rbr import RBRFit
 from truing.cli.app import Exit
@@ -169,7 +170,8 @@ class Command:
         | Annotated[GRPO, tyro.conf.subcommand("grpo")]
         | Annotated[PPO, tyro.conf.subcommand("ppo")]
         | Annotated[Distill, tyro.conf.subcommand("distill")]
-        | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")],
+        | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")]
+        | Annotated[Merge, tyro.conf.subcommand("merge")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
 

@@ -30,7 +30,8 @@ def load_policy(
     model = load_local(ref, device=place, dtype="float32" if whole else "auto", quantize=quantize)
     folder = find_folder(ref)
     if (folder / "adapter_config.json").is_file():
-        raise InputError("is an adapter, not a whole model", file=folder, mend="merge it into its base model")
+        mend = f"make it one: truing align merge --model {ref} --out FOLDER"
+        raise InputError("is an adapter, not a whole model", file=folder, mend=mend)
     return model
 
 
