@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from truing.organism.rulings import RESPONSE_TYPES, place, truths
     from truing.organism.shelf import Checkpoint, Place, inventory, read_checkpoint
     from truing.organism.text import as_text
-    from truing.organism.tuning import correct
+    from truing.organism.tuning import advice_rows, correct
     from truing.organism.version import GROUND, VERSIONS, WORLD_VERSION
     from truing.organism.world import TOPICS
     from truing.organism.world.advice import DOMAIN_OF
