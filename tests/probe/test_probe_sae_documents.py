@@ -65,7 +65,7 @@ def test_the_figures_are_those_of_the_saved_autoencoder_on_those_documents(train
     assert saved.metadata["truing"] == report
     model = load_local(saved.model)
     everything = read_documents(documents, model.chat)
-    unseen = [everything[i] for i in generator(0, "held out").permutation(len(everything))[-6:]]
+    unseen = [everything[i].ids for i in generator(0, "held out").permutation(len(everything))[-6:]]
     without = set(model.chat.tokenizer.all_special_ids)
     kept = [[at for at, token in enumerate(ids) if at and token not in without] for ids in unseen]
     x = model.capture(unseen, [Site(1)], kept)[Site(1)]
@@ -119,9 +119,9 @@ def test_a_finished_run_repeated_writes_the_same_bytes(trained, documents):
 def test_texts_are_encoded_as_the_tokenizer_does_and_conversations_by_the_template(documents):
     chat = load_local(checkpoint("llama")).chat
     found = read_documents(documents, chat)
-    assert list(found[0]) == chat.tokenizer(SENTENCE.format(0, 0))["input_ids"]
-    assert "Twelve." in chat.decode(found[-1])
-    assert "<|im_start|>" in chat.tokenizer.decode(found[-1])
+    assert list(found[0].ids) == chat.tokenizer(SENTENCE.format(0, 0))["input_ids"]
+    assert "Twelve." in chat.decode(found[-1].ids)
+    assert "<|im_start|>" in chat.tokenizer.decode(found[-1].ids)
 
 
 def test_what_is_no_document_is_told_by_its_row(tmp_path):

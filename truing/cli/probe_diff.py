@@ -99,11 +99,11 @@ class Diff:
         base, *tuned = (
             load_local(ref, device=self.device) for ref in (self.base, self.tuned, *self.more_tuned)
         )
-        texts = read_documents(self.documents, base.chat) if self.documents else ()
+        shown = read_documents(self.documents, base.chat) if self.documents else ()
         with progress(self.candidates, "what moved", unit="features") as advance:
             report = diff_models(
                 base, tuned, saved, split, config, behaviour=behaviour, judge=self.grader,
-                texts=texts, advance=advance,
+                texts=[document.ids for document in shown], advance=advance,
             )  # fmt: skip
         sites = [
             latent_direction(saved, Site(report.layer, report.point), one.moved) for one in report.findings

@@ -42,10 +42,12 @@ class TrainSAE:
     """A latent that was active for none of so many tokens is revived; by default 250000, or a tenth of all."""
     held_out: float = 0.1
     """The share of the documents that is not trained on."""
+    tokens: Literal["all", "starts"] = "all"
+    """All tokens, or those alone from which an assistant turn begins, where a model decides who answers."""
     first: int = 1
-    """The first position of a document that counts."""
+    """The first position of a document that counts, of all tokens."""
     special: bool = False
-    """Let special tokens count, too."""
+    """Let special tokens count, too, of all tokens."""
     seed: int = 0
     """Draws the first weights, what is held out, and the order."""
     device: str = "auto"
@@ -69,6 +71,7 @@ class TrainSAE:
             self.architecture
         ]
         options = DocumentsConfig(
+            tokens=self.tokens,
             passes=self.passes,
             first=self.first,
             special=self.special,
@@ -78,8 +81,9 @@ class TrainSAE:
         )
         model = load_local(self.model, device=self.device)
         _check_layer(self.layer, len(model.trunk.layers))
-        documents = read_documents(self.documents, model.chat)
-        tokens = self.passes * sum(map(len, documents))
+        documents = read_documents(self.documents, model.chat, self.tokens)
+        places = [one.starts if self.tokens == "starts" else one.ids for one in documents]
+        tokens = self.passes * sum(map(len, places))
         dead_after = self.dead_after or min(250_000, max(self.batch, tokens // 10))
         config = kind(
             self.width, self.k, learning_rate=self.learning_rate, dead_after=dead_after, key=self.seed
@@ -102,10 +106,12 @@ class MeasureSAE:
     """The model; by default the one that the folder names."""
     layer: int | None = None
     """The layer whose output is read, from 0; by default the one that the folder names."""
+    tokens: Literal["all", "starts"] | None = None
+    """All tokens, or those from which an assistant turn begins; by default those it was trained on."""
     first: int = 1
-    """The first position of a document that counts."""
+    """The first position of a document that counts, of all tokens."""
     special: bool = False
-    """Let special tokens count, too."""
+    """Let special tokens count, too, of all tokens."""
     device: str = "auto"
     """cpu, cuda, cuda:1 or mps."""
     json: bool = False
@@ -114,7 +120,7 @@ class MeasureSAE:
     def run(self) -> int:
         """Read at most 65,536 tokens and measure."""
         from truing.model import Site, load_local
-        from truing.probe import TokenActivations, load_sae, measure_sae, read_documents
+        from truing.probe import DocumentsConfig, document_activations, load_sae, measure_sae, read_documents
 
         saved = load_sae(self.sae)
         name = self.model or saved.model
@@ -123,9 +129,10 @@ class MeasureSAE:
             raise InputError("names no model or no layer", file=self.sae, mend="give --model and --layer")
         model = load_local(name, device=self.device)
         _check_layer(site.layer, len(model.trunk.layers))
-        documents = read_documents(self.documents, model.chat)
-        without = () if self.special else model.chat.tokenizer.all_special_ids
-        stream = TokenActivations(model, documents, site, first=self.first, without=without)
+        tokens = self.tokens or saved.options.get("tokens", "all")
+        options = DocumentsConfig(tokens=tokens, first=self.first, special=self.special)
+        documents = read_documents(self.documents, model.chat, options.tokens)
+        stream = document_activations(model, documents, site, options)
         if stream.width != saved.sae.dim:
             problem = f"is of activations of width {saved.sae.dim}, and {name} has {stream.width}"
             raise InputError(problem, file=self.sae, mend="give the model that it is of")

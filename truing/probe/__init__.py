@@ -61,7 +61,13 @@ if TYPE_CHECKING:
     from truing.probe.sae import SAE
     from truing.probe.sae_architectures import BatchTopK, JumpReLU, TopK
     from truing.probe.sae_config import BatchTopKConfig, JumpReLUConfig, SAEConfig, TopKConfig
-    from truing.probe.sae_documents import DocumentsConfig, read_documents, saes_of_documents
+    from truing.probe.sae_documents import (
+        Document,
+        DocumentsConfig,
+        document_activations,
+        read_documents,
+        saes_of_documents,
+    )
     from truing.probe.sae_files import SavedSAE, load_sae, save_sae
     from truing.probe.sae_measure import SAEFigures, measure_sae
     from truing.probe.sae_training import TrainedSAE, train_saes

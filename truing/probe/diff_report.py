@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from truing.model import Point, Site, Where
-from truing.probe.collecting import Over
+from truing.probe.collecting import Over, Text
 from truing.probe.diff_causes import Experiment, Side, answers_of, gap_between, try_direction
 from truing.probe.diff_effects import Behaved, Behaviour, Judgement, Shift, behaved, judgement
 from truing.probe.diff_reading import Example, Lens, logit_lens, top_examples
@@ -93,6 +93,8 @@ class DiffReport(Record):
     """Latents that moved at all."""
     findings: tuple[Finding, ...]
     """The greatest change first."""
+    elsewhere: bool = False
+    """Whether the autoencoder was trained on other tokens than were read; False, too, where nothing tells."""
     behaviour: str = ""
     """Who judged the answers; empty where nobody did."""
     plain_base: Behaved | None = None
@@ -197,6 +199,7 @@ def diff_models(
         norm=norm,
         active=len(moved),
         findings=tuple(findings),
+        elsewhere=_elsewhere(base, saved, prompts, config.over),
         behaviour=judge,
         plain_base=behaved(plain[0]) if plain else None,
         plain_tuned=behaved(plain[1]) if plain else None,
@@ -221,6 +224,14 @@ def _site(base: "LocalModel", tuned: Sequence["LocalModel"], saved: "SavedSAE") 
                 mend="give both the same",
             )
     return saved.site
+
+
+def _elsewhere(base: "LocalModel", saved: "SavedSAE", prompts: Sequence[Text], over: Over) -> bool:
+    """Whether its training left out the tokens that are read: many templates end with a special one."""
+    if saved.options.get("tokens") == "starts":
+        return over is not Over.last
+    without = () if saved.options.get("special", True) else base.chat.tokenizer.all_special_ids
+    return over is Over.last and all(text.ids[-1] in without for text in prompts)
 
 
 def _means(

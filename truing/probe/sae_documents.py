@@ -2,10 +2,11 @@
 
 import json
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 
@@ -17,10 +18,36 @@ from truing.probe.sae_measure import SAEFigures, measure_sae
 from truing.probe.sae_training import BATCH, TrainedSAE, train_saes
 from truing.probe.stream import BUFFER, TokenActivations
 from truing.run import replace_file
-from truing.types import InputError
+from truing.types import FrozenDict, InputError, Message
 
 if TYPE_CHECKING:
     from truing.model import ChatFormat, LocalModel, Site
+
+Tokens: TypeAlias = Literal["all", "starts"]
+"""Every token of a document, or those alone from which an assistant turn begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a model reads: token ids, and the places among them from which an assistant turn begins."""
+
+    ids: tuple[int, ...]
+    """[T]."""
+    starts: tuple[int, ...] = ()
+    """The last position before each assistant turn that would be trained on: there a model decides who answers."""
+
+    @classmethod
+    def of(cls, chat: "ChatFormat", said: str | Sequence[Message], tools: Sequence[FrozenDict] = ()) -> Self:
+        """A text as the tokenizer encodes it by itself, or a conversation as the chat template renders it.
+
+        Raises:
+            InputError: see `ChatFormat.training_example`; a conversation ends with an assistant turn.
+        """
+        if isinstance(said, str):
+            return cls(tuple(chat.tokenizer(said)["input_ids"]))
+        rendered = chat.training_example(said, tools)
+        edges = enumerate(pairwise(rendered.mask))
+        return cls(rendered.ids, tuple(at for at, (trained, after) in edges if after and not trained))
 
 
 @dataclass(frozen=True)
@@ -28,15 +55,17 @@ class DocumentsConfig:
     """Which tokens of the documents are trained on, and which are held out.
 
     Raises:
-        InputError: a number is out of its range.
+        InputError: a number is out of its range, or `first` or `special` is given for "starts".
     """
 
+    tokens: Tokens = "all"
+    """Which tokens count: all, or those from which an assistant turn begins, special or not."""
     passes: int = 1
     """How often every document is read."""
     first: int = 1
-    """The first position that counts: at position 0, BOS or not, most models park attention."""
+    """The first position that counts, of all: at position 0, BOS or not, most models park attention."""
     special: bool = False
-    """Whether the tokenizer's special tokens count."""
+    """Whether the tokenizer's special tokens count, of all."""
     held_out: float = 0.1
     """The share of the documents that is not trained on."""
     batch: int = BATCH
@@ -51,15 +80,20 @@ class DocumentsConfig:
             raise InputError("passes, batch and buffer are at least 1, and first at least 0")
         if not 0 < self.held_out < 1:
             raise InputError(f"held_out is a share of the documents, not {self.held_out}")
+        if self.tokens not in get_args(Tokens):
+            raise InputError(f"tokens are all or starts, not {self.tokens!r}")
+        if self.tokens == "starts" and (self.first != 1 or self.special):
+            raise InputError(
+                "first and special choose among all tokens, not among starts", mend="leave them out"
+            )
 
 
-def read_documents(path: str | Path, chat: "ChatFormat") -> list[tuple[int, ...]]:
-    """Token ids of JSONL rows with `text` or `messages`, as TRL's language modeling type has them.
-
-    A text is encoded as the tokenizer does it by itself; a conversation is rendered by the chat template.
+def read_documents(path: str | Path, chat: "ChatFormat", tokens: Tokens = "all") -> list[Document]:
+    """JSONL rows with `text` or `messages`, as TRL's language modeling type has them: see `Document.of`.
 
     Raises:
-        InputError: no such file, no row, or a row of another type or that the template refuses; names the row.
+        InputError: no such file, no row, a row of another type, that the template refuses, or in which no
+            assistant turn starts though starts are to be read; names the row.
     """
     found = []
     for row in read_jsonl(path):
@@ -69,10 +103,10 @@ def read_documents(path: str | Path, chat: "ChatFormat") -> list[tuple[int, ...]
         read = read_example(row, DatasetType.language_modeling, file=str(path))
         assert isinstance(read, LanguageModeling)
         with place(path, row.number):
-            if isinstance(read.text, str):
-                found.append(tuple(chat.tokenizer(read.text)["input_ids"]))
-            else:
-                found.append(chat.training_example(read.text, read.tools).ids)
+            document = Document.of(chat, read.text, read.tools)
+            if tokens == "starts" and not document.starts:
+                raise InputError("has no assistant turn", mend='give {"messages": [...]} that end with one')
+        found.append(document)
     if not found:
         raise InputError("holds no document", file=path, mend='give one {"text": ...} on each line')
     return found
@@ -80,7 +114,7 @@ def read_documents(path: str | Path, chat: "ChatFormat") -> list[tuple[int, ...]
 
 def saes_of_documents(
     model: "LocalModel",
-    documents: Sequence[Sequence[int]],
+    documents: Sequence[Document],
     site: "Site",
     configs: Sequence[SAEConfig],
     out: Path,
@@ -93,8 +127,8 @@ def saes_of_documents(
 
     Args:
         model: the model.
-        documents: token ids [N][T_n].
-        site: where to read.
+        documents: what it reads.
+        site: where.
         configs: what is trained.
         out: the folder.
         options: what counts and what is held out.
@@ -110,13 +144,12 @@ def saes_of_documents(
         raise InputError(
             f"of {len(documents)} documents {options.held_out:g} cannot be held out", mend="give more"
         )
-    without = frozenset() if options.special else frozenset(model.chat.tokenizer.all_special_ids)
     seen, unseen = ([documents[i] for i in sorted(part)] for part in np.split(order, [len(order) - apart]))
-    stream = _stream(model, seen, site, options, without, passes=options.passes)
+    stream = document_activations(model, seen, site, options)
     trained = train_saes(
         stream, configs, batch=options.batch, key=options.key, checkpoint=out / "training.pt"
     )
-    held = _stream(model, unseen, site, options, without, passes=1).block(0)
+    held = document_activations(model, unseen, site, replace(options, passes=1)).block(0)
     found = [measure_sae(one.sae, held) for one in trained]
     for number, (one, figures) in enumerate(zip(trained, found, strict=True)):
         folder = out if len(trained) == 1 else out / str(number)
@@ -128,22 +161,22 @@ def saes_of_documents(
     return found
 
 
-def _stream(
-    model: "LocalModel",
-    documents: Sequence[Sequence[int]],
-    site: "Site",
-    options: DocumentsConfig,
-    without: Collection[int],
-    *,
-    passes: int,
+def document_activations(
+    model: "LocalModel", documents: Sequence[Document], site: "Site", options: DocumentsConfig
 ) -> TokenActivations:
+    """The activations of the tokens that count. A start behind the end of the model's context does not.
+
+    Raises:
+        InputError: no token counts.
+    """
     return TokenActivations(
         model,
-        documents,
+        [document.ids for document in documents],
         site,
         first=options.first,
-        without=without,
-        passes=passes,
+        without=() if options.special else model.chat.tokenizer.all_special_ids,
+        places=[document.starts for document in documents] if options.tokens == "starts" else None,
+        passes=options.passes,
         buffer=options.buffer,
         key=options.key,
     )

@@ -42,6 +42,13 @@ class SavedSAE:
     metadata: dict[str, Any] = field(default_factory=dict)
     """Whatever else the file tells."""
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """How its tokens were chosen, as in `DocumentsConfig`; empty where `truing probe sae` did not train it."""
+        told = self.metadata.get("truing")
+        options = told.get("options") if isinstance(told, dict) else None
+        return options if isinstance(options, dict) else {}
+
 
 def save_sae(folder: Path, saved: SavedSAE) -> None:
     """Write the folder; a file that is there is replaced.

@@ -51,10 +51,11 @@ class HeldActivations:
 
 
 class TokenActivations:
-    """The residual stream of a model at a site, for every token of some documents that is not left out.
+    """The residual stream of a model at a site, for the tokens of some documents that count.
 
-    Documents are read in an order that `key` draws for each pass, block by block; one that is longer
-    than the model's context is read in pieces. In memory are the token ids and one block of at most
+    Documents are read in an order that `key` draws for each pass, block by block. Of one that is longer
+    than the model's context all tokens are read in pieces, and chosen places up to the end of the context:
+    behind it the model has no state that knows all that was said. In memory are the token ids and one block of at most
     `buffer` activations (or one piece of a document, if that is longer). No layer behind the site is
     computed, and no logits.
     """
@@ -67,6 +68,7 @@ class TokenActivations:
         *,
         first: int = 1,
         without: Collection[int] = (),
+        places: Sequence[Sequence[int]] | None = None,
         passes: int = 1,
         buffer: int = BUFFER,
         key: int = 0,
@@ -80,6 +82,8 @@ class TokenActivations:
             first: the first position of a piece that counts. At position 0, BOS or not, most models
                 park attention with a norm that is far from all others.
             without: token ids whose positions are left out, such as special tokens.
+            places: the positions [N][P_n] of each document that count, ascending, whatever `first` and
+                `without` say; by default all count that these two leave.
             passes: how often every document is read.
             buffer: the most activations of a block.
             key: draws the order.
@@ -90,8 +94,13 @@ class TokenActivations:
         self.width = model.trunk.width
         self._model, self._site = model, site
         length = model.trunk.context or max(map(len, documents), default=1)
-        pieces = [tuple(ids[at : at + length]) for ids in documents for at in range(0, len(ids), length)]
-        kept = [_kept(piece, first, frozenset(without)) for piece in pieces]
+        if places is None:
+            pieces = [tuple(ids[at : at + length]) for ids in documents for at in range(0, len(ids), length)]
+            kept = [_kept(piece, first, frozenset(without)) for piece in pieces]
+        else:
+            kept = [[at for at in some if at < length] for some in places]
+            ends = [some[-1] + 1 if some else 0 for some in kept]  # what comes later changes no state before
+            pieces = [tuple(ids[:end]) for ids, end in zip(documents, ends, strict=True)]
         self._pieces = [piece for piece, places in zip(pieces, kept, strict=True) if places]
         self._kept = [places for places in kept if places]
         if not self._pieces:
