@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from truing.methods.policy_prompts import PolicyPrompts, read_prompts
     from truing.methods.policy_saving import PolicyRun, PolicyTuned, measured_before
     from truing.methods.pretraining import read_pretraining
+    from truing.methods.prevention import LatentPenalty, OffDomainKL, PreventativeSteering, Prevention
     from truing.methods.rbr_comparisons import (
         RankedAnswers,
         Reject,
