@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from truing.methods.rbr_recipes import Kind, Recipe, Trait, ideal_truths, usual_recipe
     from truing.methods.rbr_tables import AnswerTable, answer_tables
     from truing.methods.rbr_thresholds import tune_thresholds
+    from truing.methods.realign import RealignConfig, Realigned, realign_by_sft
+    from truing.methods.realign_measuring import Measurement, Watchlist, aligned_again, not_aligned
     from truing.methods.reward_model import (
         REWARD_PRESETS,
         RewardModelConfig,
