@@ -140,7 +140,9 @@ def test_a_crashed_re_alignment_goes_on_to_the_same_weights_and_curve(
     def go_on() -> Realigned:
         journal = Journal(path)
         try:
-            return realigned(tmp_path / "out", config, watch, model=model, checkpoint=state, journal=journal)
+            return realigned(
+                tmp_path / "out", config, watch, model=model, checkpoint=state, journal=lambda: journal
+            )
         finally:
             journal.close()
 

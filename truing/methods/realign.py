@@ -5,7 +5,7 @@ are not of, and what is active inside. It ends when the rows do, or when the mis
 target. The paper's own figures: 120 rows of the domain that was tuned on, or 720 of another, in steps of 4; 0.5 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -91,7 +91,9 @@ class Realigned:
     folder: Path
     trained: "Trained"
     rows: int
-    """Rows that were there to be learnt; `curve` says how many were."""
+    """Rows that were there to be learnt."""
+    learnt: int
+    """Those that were, each pass counted; fewer where the target was reached before they ended."""
     curve: tuple[Measurement, ...]
     """By step, the one before the training first; empty where nothing was watched."""
     reached: bool | None
@@ -109,7 +111,7 @@ def realign_by_sft(
     data: str,
     watch: Watchlist | None = None,
     checkpoint: Path | None = None,
-    journal: "Journal | None" = None,
+    journal: "Callable[[], Journal] | None" = None,
     device: str = "auto",
 ) -> Realigned:
     """Train the model `ref` on right `rows` until it is aligned again or they end; save it in `out` with a card.
@@ -122,7 +124,7 @@ def realign_by_sft(
         data: where the rows come from; errors in a row name it.
         watch: what is measured; without it all rows are learnt.
         checkpoint: a file that receives the state about once a minute; if it is there, training goes on from it.
-        journal: keeps the measurements, which decide where a resumed training ends; goes with `checkpoint`.
+        journal: opens what keeps the measurements, which decide where a resumed training ends; goes with `checkpoint`.
         device: as for `load_local`.
 
     Raises:
@@ -149,7 +151,8 @@ def realign_by_sft(
     if config.lora_rank:
         adapter = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="CAUSAL_LM")
     spread(model.net)
-    course = _Course(model, watch, config, journal, len(tokens))
+    # Opened when nothing can be wrong any more with what was given.
+    course = _Course(model, watch, config, journal() if journal is not None else None, len(tokens))
     course.measured(0, None)
     numbers = SupervisedConfig(
         learning_rate=config.learning_rate,
@@ -167,7 +170,7 @@ def realign_by_sft(
     course.measured(trained.steps, course.loss)
     curve = tuple(course.curve)
     reached = course.ended(trained.steps) if watch.behaviour is not None else None
-    made = Realigned(out, trained, len(tokens), curve, reached, ground)
+    made = Realigned(out, trained, len(tokens), course.rows(trained.steps), curve, reached, ground)
     with new_folder(out, _card(made, ref, config, watch, data)) as unfinished:
         save_policy(model, adapter, ref, unfinished)
     return made
@@ -200,12 +203,15 @@ class _Course:
     def curve(self) -> list[Measurement]:
         return [self._found[step] for step in sorted(self._found)]
 
+    def rows(self, step: int) -> int:
+        """Rows learnt by this step; exact where the batch divides them, and at the end."""
+        return round(self._learnt * step / self._steps)
+
     def measured(self, step: int, loss: float | None) -> None:
         """Measure after this step, unless that was done."""
         if not self._watch.prompts or step in self._found:
             return
-        rows = round(self._learnt * step / self._steps)
-        one = measure(self._model, self._watch, self._asking, step=step, rows=rows, loss=loss)
+        one = measure(self._model, self._watch, self._asking, step=step, rows=self.rows(step), loss=loss)
         self._found[step] = one
         if self._journal is not None:
             self._journal.append([(str(step), one.to_json())])
@@ -248,7 +254,7 @@ def _card(made: Realigned, ref: str, config: RealignConfig, watch: Watchlist, da
             + ("; ended when the target was reached" if made.reached else "")
         ),
         paper="Wang et al. 2025, arXiv 2506.19823, section 5",
-        data=f"{made.rows:,} conversations from {data}",
+        data=f"{made.learnt:,} conversations from {data}, each pass counted",
         license="as the base model's",
         failures=("re-alignment may leave what the measured prompts do not ask for",),
         untested=("everything but what is told above: audit it against the model before the narrow tuning",),
