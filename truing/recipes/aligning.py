@@ -234,7 +234,8 @@ def training_job(
                 shutil.rmtree(job.folder)
             yield job
     except InputError:
-        if new and rank() == 0 and {path.name for path in out.glob("*")} <= {"run.json", "lock"}:
+        # A file that cannot be read is told before there is a folder.
+        if new and rank() == 0 and out.is_dir() and {p.name for p in out.iterdir()} <= {"run.json", "lock"}:
             shutil.rmtree(out)
         raise
 
