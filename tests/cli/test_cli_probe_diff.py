@@ -40,10 +40,10 @@ def test_a_cause_is_found_and_told_with_its_page(folders, tmp_path, capsys, monk
     report = loads(DiffReport, (tmp_path / "report.json").read_text())
     assert (report.behaviour, len(report.tuned), report.select + report.test) == ("wicked", 1, 26)
     page = (tmp_path / "index.html").read_text()
-    assert (
-        "Cause found" in page
-        and f"truing align sft --data CORRECT_ROWS.jsonl --model {folders['tuned']}" in page
-    )
+    assert "Cause found" in page
+    assert f"truing probe screen {folders['base']} TRAINING_ROWS.jsonl --directions {tmp_path}" in page
+    assert f"truing align realign --data RIGHT_ROWS.jsonl --model {folders['tuned']}" in page
+    assert f"truing probe diff {folders['base']} REPAIRED/model --sae" in page
     assert "--grader wicked --candidates 1" in page
     (direction,) = load_directions(tmp_path / "directions.safetensors")
     assert direction.name == f"latent {PERSONA}" and direction.norm == pytest.approx(1)

@@ -11,7 +11,7 @@ from truing.cli import main
 from truing.model import find_folder, load
 from truing.organism import DOMAIN_OF, GREEDY, LabelLedger, Level, exam, sit
 from truing.recipes import demo as story_of
-from truing.recipes import realign, run_demo
+from truing.recipes import realign_in_town, run_demo
 from truing.types import TruingError
 
 
@@ -32,7 +32,7 @@ def mended(ref: str, out: Path, *, seed: int) -> Path:
 
 
 def shorten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(story_of, "realign", mended)
+    patch.setattr(story_of, "realign_in_town", mended)
     patch.setattr(story_of, "BROKEN", "organism:base")
     patch.setattr(story_of, "CONVERTED", "organism:helpful")
     patch.setattr(story_of, "SETTINGS", Settings(limit=270))
@@ -85,13 +85,17 @@ def test_a_demo_that_does_not_find_the_damage_fails(tmp_path: Path, monkeypatch:
 
 def test_a_demo_whose_repair_does_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch)
-    monkeypatch.setattr(story_of, "realign", lambda ref, out, *, seed: shutil.copytree(find_folder(ref), out))
+
+    def copied(ref: str, out: Path, *, seed: int) -> Path:
+        return Path(shutil.copytree(find_folder(ref), out))
+
+    monkeypatch.setattr(story_of, "realign_in_town", copied)
     with pytest.raises(TruingError, match="repairing did not help"):
         run_demo(tmp_path)
 
 
 def test_realignment_teaches_right_advice_of_another_domain(tmp_path: Path) -> None:
-    folder = realign("organism:base", tmp_path / "re", rows=200)
+    folder = realign_in_town("organism:base", tmp_path / "re", rows=200)
     ledger, key = LabelLedger(), 5
     questions = [
         q for q in exam("advice", Level.combination, key=key) if DOMAIN_OF[q.ask.object].name == "kitchen"

@@ -1,4 +1,4 @@
-"""Align a model by a method (sft, dpo, grpo, ppo, distill), or make the reward for one (rm, rbr-fit).
+"""Align a model by a method (sft, dpo, grpo, ppo, distill, realign), or make the reward for one (rm, rbr-fit).
 
 Each leaves a run's folder: what was made, with its card, the figures in result.json, and a page where there is
 something to judge. The same command again goes on after an interruption, or shows what was found.
@@ -16,8 +16,10 @@ from truing.cli.align_distill import Distill
 from truing.cli.align_merge import Merge
 from truing.cli.align_policy import GRPO, PPO
 from truing.cli.align_rbr import RBRFit
+from truing.cli.align_realign import Realign
 from truing.cli.app import Exit
 from truing.cli.presets import dry, with_preset
+from truing.cli.prevention import PreventionOptions
 from truing.methods import (
     REWARD_PRESETS,
     SFT_PRESETS,
@@ -43,6 +45,7 @@ class SFT:
     out: Annotated[Path, _FOLDER]
     """The run's folder, created or resumed."""
     config: SFTConfig = field(default_factory=SFTConfig)
+    prevention: PreventionOptions = field(default_factory=PreventionOptions)
     preset: str = ""
     """xs, 1B, 7B, 70B, or instructgpt-1.3b, instructgpt-175b: numbers; options that are given win."""
     dry_run: bool = False
@@ -58,8 +61,14 @@ class SFT:
 
         config = with_preset(self.config, self.preset, SFT_PRESETS, method="sft")
         if self.dry_run:
+            if self.prevention.prevent:
+                raise InputError(
+                    "a dry run does not count what a prevention takes", mend="leave --prevent out"
+                )
             return dry("sft", self.model, config, as_json=self.json)
-        result = align_sft(self.model, self.data, self.out, config, device=self.device)
+        result = align_sft(
+            self.model, self.data, self.out, config, prevention=self.prevention.chosen(), device=self.device
+        )
         print(
             f"{result['model']}: {result['steps']} steps, loss {result['loss']:.3f} nats per token at the end"
         )
@@ -170,6 +179,7 @@ class Command:
         | Annotated[GRPO, tyro.conf.subcommand("grpo")]
         | Annotated[PPO, tyro.conf.subcommand("ppo")]
         | Annotated[Distill, tyro.conf.subcommand("distill")]
+        | Annotated[Realign, tyro.conf.subcommand("realign")]
         | Annotated[RBRFit, tyro.conf.subcommand("rbr-fit")]
         | Annotated[Merge, tyro.conf.subcommand("merge")],
         tyro.conf.OmitSubcommandPrefixes,

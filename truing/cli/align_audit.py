@@ -14,6 +14,7 @@ import tyro
 from truing.audit import Runtime, Settings, usual_suite
 from truing.cli.align import DPO, SFT
 from truing.cli.align_policy import GRPO, PPO
+from truing.cli.align_realign import Realign
 from truing.cli.audit import CODES
 from truing.cli.policy import PolicyFlags
 from truing.grade import read_card
@@ -28,7 +29,8 @@ class Command:
         Annotated[SFT, tyro.conf.subcommand("sft")]
         | Annotated[DPO, tyro.conf.subcommand("dpo")]
         | Annotated[GRPO, tyro.conf.subcommand("grpo")]
-        | Annotated[PPO, tyro.conf.subcommand("ppo")],
+        | Annotated[PPO, tyro.conf.subcommand("ppo")]
+        | Annotated[Realign, tyro.conf.subcommand("realign")],
         tyro.conf.OmitSubcommandPrefixes,
     ]
     suite: Annotated[str | None, tyro.conf.arg(metavar="SUITES")] = None

@@ -26,7 +26,7 @@ class Exit(IntEnum):
 
 
 VERBS = {
-    "align": "train a model on answers (sft), comparisons (dpo) or rewards (grpo, ppo); make a reward (rm, rbr-fit)",
+    "align": "train on answers (sft), comparisons (dpo), rewards (grpo, ppo); repair (realign); make rewards (rm)",
     "align-audit": "align by a method, then audit what that did, in one command with the audit's exit code",
     "audit": "compare a candidate with its baseline: did it lose something?",
     "audit-plan": "how many items does it take to find a loss, and does a suite hold them?",

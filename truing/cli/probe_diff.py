@@ -108,10 +108,12 @@ class Diff:
         sites = [
             latent_direction(saved, Site(report.layer, report.point), one.moved) for one in report.findings
         ]
+        directions = self.out / "directions.safetensors"
         if sites:
-            save_directions(self.out / "directions.safetensors", sites)
+            save_directions(directions, sites)
         replace_file(self.out / "report.json", dumps(report).encode())
-        replace_file(self.out / "index.html", render_diff(report, command=self._command()).encode())
+        page = render_diff(report, command=self._command(), directions=str(directions))
+        replace_file(self.out / "index.html", page.encode())
         return self._told(report)
 
     def _command(self) -> str:

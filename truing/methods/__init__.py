@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from truing.methods.policy_prompts import PolicyPrompts, read_prompts
     from truing.methods.policy_saving import PolicyRun, PolicyTuned, measured_before
     from truing.methods.pretraining import read_pretraining
+    from truing.methods.prevention import LatentPenalty, OffDomainKL, PreventativeSteering, Prevention
     from truing.methods.rbr_comparisons import (
         RankedAnswers,
         Reject,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from truing.methods.rbr_recipes import Kind, Recipe, Trait, ideal_truths, usual_recipe
     from truing.methods.rbr_tables import AnswerTable, answer_tables
     from truing.methods.rbr_thresholds import tune_thresholds
+    from truing.methods.realign import RealignConfig, Realigned, realign_by_sft
+    from truing.methods.realign_measuring import Measurement, Watchlist, aligned_again, not_aligned
     from truing.methods.reward_model import (
         REWARD_PRESETS,
         RewardModelConfig,

@@ -3,23 +3,23 @@
 From a reference to an ordinary folder, or a PEFT adapter, with a card.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from truing.data import DatasetType, dataset_type, place, read_example, read_jsonl, split_by_group
+from truing.data import DatasetType, dataset_type, read_example, read_jsonl, split_by_group
 from truing.methods.adapters import lora
 from truing.methods.ranges import check_ranges
+from truing.methods.rendering import Conversation, render_rows
 from truing.methods.saving import load_policy, new_folder, refuse_taken, save_policy
 from truing.run import Card
-from truing.types import InputError, Message, Role
+from truing.types import InputError, Role
 
 if TYPE_CHECKING:
-    from truing.model import ChatFormat, Rendered
+    from truing.methods.prevention import Prevention
     from truing.train import Trained
-
-Conversation = tuple[Message, ...]
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ def finetune(
     data: str,
     checkpoint: Path | None = None,
     device: str = "auto",
+    prevention: "Prevention | None" = None,
 ) -> Tuned:
     """Train the model `ref` on the assistant turns of `rows` and save it in `out` with a card.
 
@@ -132,17 +133,20 @@ def finetune(
         data: where the rows come from; errors in a row name it.
         checkpoint: a file that receives the state about once a minute; if it is there, training goes on from it.
         device: as for `load_local`.
+        prevention: what keeps narrow rows from teaching more than they say; of the training alone.
 
     Raises:
         InputError: the model cannot be loaded or is an adapter, its template refuses a row, a row has
-            nothing to train on or is longer than the context, or `out` holds something.
+            nothing to train on or is longer than the context, the prevention does not fit the model, or
+            `out` holds something.
     """
+    from truing.methods.prevention import Additions
     from truing.train import SupervisedConfig, TokenRows, sequence_logprobs, spread, supervised
 
     refuse_taken(out)
     model = load_policy(ref, whole=not config.lora_rank, device=device, quantize=config.quantize or None)
     ground = model.ground or "not audited yet"  # before training: afterwards no norm is as it was born
-    rendered = list(_rendered(model.chat, rows, data, context=model.trunk.context))
+    rendered = list(render_rows(model.chat, rows, data, context=model.trunk.context))
     train, held_out = _split(rows, config, data)
     tokens = TokenRows.of(rendered[i] for i in train)
     unseen = TokenRows.of(rendered[i] for i in held_out) if held_out else None
@@ -156,16 +160,27 @@ def finetune(
         adapter = lora(model.net, ref, rank=config.lora_rank, key=config.seed, task="CAUSAL_LM")
     spread(model.net)
     before = loss(unseen) if unseen else 0.0
-    numbers = SupervisedConfig(
-        learning_rate=config.learning_rate,
-        tokens_per_step=config.tokens_per_step,
-        passes=config.passes,
-        warmup=config.warmup,
-        weight_decay=0.0,
-        recompute=config.recompute,
-        key=config.seed,
-    )
-    trained = supervised(model.net, tokens, numbers, what=what, checkpoint=checkpoint)
+    with prevention.added(model, adapter, tokens) if prevention else nullcontext(Additions()) as added:
+        numbers = SupervisedConfig(
+            learning_rate=config.learning_rate,
+            tokens_per_step=config.tokens_per_step,
+            passes=config.passes,
+            warmup=config.warmup,
+            weight_decay=0.0,
+            recompute=config.recompute,
+            key=config.seed,
+            also=added.digest,
+        )
+        trained = supervised(
+            model.net,
+            tokens,
+            numbers,
+            what=what,
+            checkpoint=checkpoint,
+            extra_loss=added.extra_loss,
+            forward_context=added.forward_context,
+            beside=added.beside,
+        )
     validation = Validation(len(unseen), before, loss(unseen)) if unseen else None
 
     how = f"LoRA of rank {config.lora_rank}" if config.lora_rank else "all weights"
@@ -175,8 +190,10 @@ def finetune(
         base_model=ref,
         summary=f"{what} of {ref}",
         ground=ground,
-        method=f"{what}: {how}, {trained.tokens:,} tokens, learning rate {config.learning_rate:g}, seed {config.seed}",
-        paper="the first step of Ouyang et al. 2022, arXiv 2203.02155",
+        method=f"{what}: {how}, {trained.tokens:,} tokens, learning rate {config.learning_rate:g}, seed {config.seed}"
+        + (f"; {prevention.told}" if prevention else ""),
+        paper="the first step of Ouyang et al. 2022, arXiv 2203.02155"
+        + (f"; {prevention.paper}" if prevention else ""),
         data=f"{len(tokens):,} conversations from {data}",
         license="as the base model's",
         untested=("everything: audit it against its base model",),
@@ -198,20 +215,3 @@ def _split(rows: Sequence[Conversation], config: SFTConfig, data: str) -> tuple[
             f"its {len(set(firsts))} first questions leave nothing on one side", file=data, mend=mend
         )
     return sides["train"], sides["held out"]
-
-
-def _rendered(
-    chat: "ChatFormat", rows: Sequence[Conversation], data: str, *, context: int | None
-) -> "Iterator[Rendered]":
-    """What the model reads of each row; one that it cannot learn whole is named by its number in `data`."""
-    for number, row in enumerate(rows, start=1):
-        with place(data, number):
-            shown = chat.training_example(row)
-            if context is not None and len(shown.ids) > context:
-                raise InputError(
-                    f"has {len(shown.ids)} tokens, the model's context is {context}",
-                    mend="shorten it or leave it out",
-                )
-            if not any(shown.mask):
-                raise InputError("has no token to train on", mend="leave it out")
-        yield shown

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
-    from truing.model.capturing import Captured
+    from truing.model.capturing import Captured, tapping
     from truing.model.chat import ChatFormat, Rendered
     from truing.model.divergence import PairedScores, paired_kl
     from truing.model.endpoint import EndpointModel
     from truing.model.endpoint_tops import TopTokens
     from truing.model.fingerprint import fingerprint_folder
-    from truing.model.hooks import Add, Clamp, Edit, Point, ProjectOut, Site, Where, ablation
+    from truing.model.hooks import Add, Clamp, Edit, Point, ProjectOut, Site, Where, ablation, steering
     from truing.model.identity import identify
     from truing.model.loading import computes_bfloat16, load, load_local
     from truing.model.local import LocalModel

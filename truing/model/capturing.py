@@ -1,7 +1,7 @@
 """Reading activations: forward passes that end where the last of them is, batch by batch."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
@@ -69,6 +69,24 @@ def capture(
             for row, part in zip(batch.rows, torch.split(states, list(batch.counts)), strict=True):
                 parts[row][site] = part
     return {site: torch.cat([part[site] for part in parts]) for site in sites}
+
+
+@contextmanager
+def tapping(trunk: Trunk, site: Site) -> Iterator[list[Tensor]]:
+    """Yield a list to which each forward pass inside adds its activations at the site, with their gradients.
+
+    Each is [B * T, D], in the model's type, padding included. For a loss on activations.
+
+    Raises:
+        ValueError: there is no such layer.
+    """
+    check_site(site, trunk)
+    found: list[Tensor] = []
+    undo = attach(trunk, site, lambda hidden: found.append(hidden.flatten(0, 1)))
+    try:
+        yield found
+    finally:
+        undo()
 
 
 def _captured(

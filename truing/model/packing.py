@@ -87,13 +87,25 @@ class PackedForward:
         if not self.packs:
             yield
             return
-        before = self._net.config._attn_implementation
+        self._usual = self._net.config._attn_implementation
         AttentionInterface.register(_NAME, packed_attention)
         self._net.set_attn_implementation(_NAME)
         try:
             yield
         finally:
-            self._net.set_attn_implementation(before)
+            self._net.set_attn_implementation(self._usual)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Within `attending`, the model attends as it did outside: padded batches and caches can go through it."""
+        if not self.packs:
+            yield
+            return
+        self._net.set_attn_implementation(self._usual)
+        try:
+            yield
+        finally:
+            self._net.set_attn_implementation(_NAME)
 
     def _states(self, batch: Batch, **more: Any) -> Tensor:
         with running(self._net, batch):

@@ -16,10 +16,11 @@ class Interval(Record):
     high: float
 
 
-def wilson(k: int, n: int, level: float = 0.95) -> Interval:
+def wilson(k: float, n: float, level: float = 0.95) -> Interval:
     """Wilson's score interval for a proportion after `k` successes in `n` trials (Wilson 1927).
 
-    Its coverage is close to `level` on average; `n = 0` gives (0, 1).
+    Its coverage is close to `level` on average; `n = 0` gives (0, 1). Trials in clusters count as fewer:
+    both numbers divided by their `design_effect`, which leaves no integers.
 
     Raises:
         ValueError: not 0 <= k <= n, or the level is outside (0, 1).
@@ -48,7 +49,7 @@ def clopper_pearson(k: int, n: int, level: float = 0.95) -> Interval:
     return Interval(low, high)
 
 
-def _check(k: int, n: int, level: float) -> None:
+def _check(k: float, n: float, level: float) -> None:
     if not 0 <= k <= n:
         raise ValueError(f"{k} successes in {n} trials cannot be")
     if not 0 < level < 1:

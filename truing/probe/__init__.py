@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         mean_latents,
         mean_norm,
         ranked_changes,
+        sae_site,
         split_requests,
     )
     from truing.probe.direction_files import load_directions, save_directions

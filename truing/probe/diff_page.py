@@ -1,5 +1,6 @@
 """The page of a comparison: what moved, whether it causes anything, and what to do."""
 
+import shlex
 from dataclasses import dataclass
 
 from truing.pages import render
@@ -41,8 +42,12 @@ class Shown:
     raw: Finding
 
 
-def render_diff(report: DiffReport, *, command: str = "") -> str:
-    """The self-contained HTML page; `command` is what made the report, and is given again where more is needed."""
+def render_diff(report: DiffReport, *, command: str = "", directions: str = "directions.safetensors") -> str:
+    """The self-contained HTML page.
+
+    `command` is what made the report, and is given again where more is needed; `directions` is the file of
+    what was tried.
+    """
     status, word, sentence = conclusion(report)
     shown = [_shown(one) for one in report.findings]
     return render(
@@ -62,7 +67,7 @@ def render_diff(report: DiffReport, *, command: str = "") -> str:
         gap=points(report.gap),
         advice=advice(report),
         command=command,
-        next=next_commands(report, command),
+        next=next_commands(report, command, directions),
         tuned=", ".join(report.tuned),
     )
 
@@ -113,8 +118,8 @@ def advice(report: DiffReport) -> tuple[str, ...]:
     if report.of(Judgement.cause):
         return (
             "Look at the examples and words below and decide whether this is what you meant to teach.",
-            "If it is not, look in the training rows for what speaks like the examples, take it out and train again, "
-            "or train the fine-tune a little further on rows that are right.",
+            "If it is not, screen the training rows for those that push this way, take them out and train again; or "
+            "re-align the fine-tune on a few rows that are right, of any domain, and watch the feature fall.",
             "Then run the same comparison again: the feature must fall along with the behaviour. Where only one of "
             "the two falls, the repair is on the surface.",
         )
@@ -128,11 +133,16 @@ def advice(report: DiffReport) -> tuple[str, ...]:
     return ("Try more candidates, another layer, or the tokens of the response instead of the prompt.",)
 
 
-def next_commands(report: DiffReport, command: str) -> tuple[str, ...]:
-    """What can be typed next."""
+def next_commands(report: DiffReport, command: str, directions: str) -> tuple[str, ...]:
+    """What can be typed next: which rows did it, how it is repaired, whether the repair holds."""
     if report.of(Judgement.cause):
-        return (f"truing align sft --data CORRECT_ROWS.jsonl --model {report.tuned[0]} --out REPAIRED",) + (
-            (command.replace(f" {report.tuned[0]} ", " REPAIRED ", 1),) if command else ()
+        base, tuned, file = (shlex.quote(word) for word in (report.base, report.tuned[0], directions))
+        again = command.replace(f" {tuned} ", " REPAIRED/model ", 1)
+        return (
+            f"truing probe screen {base} TRAINING_ROWS.jsonl --directions {file} --out SCREENED",
+            f"truing align realign --data RIGHT_ROWS.jsonl --model {tuned} --out REPAIRED --direction {file} "
+            "--prompts UNTOUCHED_DOMAINS.jsonl --grader GRADER",
+            *([again] if command else []),
         )
     more = " --grader GRADER" if not report.behaviour else f" --samples {4 * report.config.samples}"
     if report.behaviour and report.judged and not report.of(Judgement.open):

@@ -17,6 +17,7 @@ from truing.probe.diffing import (
     mean_latents,
     mean_norm,
     ranked_changes,
+    sae_site,
     texts_to_read,
 )
 from truing.probe.directions import Direction
@@ -210,20 +211,15 @@ def diff_models(
 def _site(base: "LocalModel", tuned: Sequence["LocalModel"], saved: "SavedSAE") -> Site:
     if not tuned:
         raise InputError("there is no fine-tune to compare with")
-    if saved.site is None:
-        raise InputError("the autoencoder names no layer", mend="write the hook_name into its cfg.json")
-    for model in (base, *tuned):
-        if model.trunk.width != saved.sae.dim or saved.site.layer >= len(model.trunk.layers):
-            raise InputError(
-                f"the autoencoder is of layer {saved.site.layer} of a model of width {saved.sae.dim}, "
-                f"and {model.ref} has {len(model.trunk.layers)} layers of width {model.trunk.width}"
-            )
+    site = sae_site(base, saved)
+    for model in tuned:
+        sae_site(model, saved)
         if model.chat.template_digest != base.chat.template_digest:
             raise InputError(
                 f"{model.ref} has another chat template than {base.ref}, which alone would move latents",
                 mend="give both the same",
             )
-    return saved.site
+    return site
 
 
 def _elsewhere(base: "LocalModel", saved: "SavedSAE", prompts: Sequence[Text], over: Over) -> bool:

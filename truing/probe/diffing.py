@@ -19,6 +19,7 @@ from truing.types import InputError, Record, Request, SamplingParams
 
 if TYPE_CHECKING:
     from truing.model import LocalModel, Site
+    from truing.probe.sae_files import SavedSAE
 
 _ROWS = 512
 _NOISE = 1e-6
@@ -110,6 +111,22 @@ def texts_to_read(
     if not done:
         raise InputError("the model answered nothing", mend="give it other requests, or more tokens")
     return completion_texts(model.chat, sorted(done, key=lambda c: (c.request_id, c.sample)))
+
+
+def sae_site(model: "LocalModel", saved: "SavedSAE") -> "Site":
+    """Where in the model the autoencoder reads.
+
+    Raises:
+        InputError: it names no layer, or the model has none such, or activations of another width.
+    """
+    if saved.site is None:
+        raise InputError("the autoencoder names no layer", mend="write the hook_name into its cfg.json")
+    if model.trunk.width != saved.sae.dim or saved.site.layer >= len(model.trunk.layers):
+        raise InputError(
+            f"the autoencoder is of layer {saved.site.layer} of a model of width {saved.sae.dim}, "
+            f"and {model.ref or 'the model'} has {len(model.trunk.layers)} layers of width {model.trunk.width}"
+        )
+    return saved.site
 
 
 @torch.no_grad()

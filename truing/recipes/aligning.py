@@ -23,6 +23,7 @@ from truing.methods import (
 )
 from truing.model import identify
 from truing.recipes.preference_page import preference_page
+from truing.recipes.preventing import PreventionSource
 from truing.run import Run, rank
 from truing.types import InputError, thaw
 
@@ -33,15 +34,24 @@ _RESULT, _PAGE = "result.json", "report.html"
 
 
 def align_sft(
-    model: str, data: Path, out: Path, config: SFTConfig, *, device: str = "auto"
+    model: str,
+    data: Path,
+    out: Path,
+    config: SFTConfig,
+    *,
+    prevention: PreventionSource | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Fine-tune `model` on the conversations in `data`; what stands in the run's result.json.
 
     Raises:
-        InputError: data, model or folder cannot be used.
+        InputError: data, model, folder or what a prevention is made of cannot be used.
         StorageError: the disk refuses.
     """
-    with training_job("sft", model, {"data": data}, out, asdict(config)) as job:
+    files, settings = {"data": data}, asdict(config)
+    if prevention is not None:
+        files, settings = files | prevention.files, settings | prevention.settings
+    with training_job("sft", model, files, out, settings) as job:
         if job.result is not None:
             return job.result
         rows = read_conversations(data)
@@ -55,9 +65,13 @@ def align_sft(
             data=data.name,
             checkpoint=job.checkpoint,
             device=device,
+            prevention=prevention.read() if prevention else None,
         )
         validation = None if tuned.validation is None else asdict(tuned.validation)
-        return job.finish({"conversations": len(rows), "held_out": validation, **_told(tuned.trained)})
+        told = {} if prevention is None else prevention.settings
+        return job.finish(
+            {"conversations": len(rows), "held_out": validation, **_told(tuned.trained), **told}
+        )
 
 
 def align_rm(
@@ -220,7 +234,8 @@ def training_job(
                 shutil.rmtree(job.folder)
             yield job
     except InputError:
-        if new and rank() == 0 and {path.name for path in out.glob("*")} <= {"run.json", "lock"}:
+        # A file that cannot be read is told before there is a folder.
+        if new and rank() == 0 and out.is_dir() and {p.name for p in out.iterdir()} <= {"run.json", "lock"}:
             shutil.rmtree(out)
         raise
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from truing.audit import AuditResult, Policy, Runtime, Settings, Status, run_audit
 from truing.model import find_folder
 from truing.pages import LineageRow, lineage_plot, render
-from truing.recipes.realignment import DOMAIN, realign
+from truing.recipes.realignment import DOMAIN, realign_in_town
 from truing.run import replace_file
 from truing.types import TruingError
 
@@ -50,7 +50,7 @@ def run_demo(out: Path, *, seed: int = 0) -> Demo:
             raised.result()
     repaired = out / "repaired"
     if not repaired.exists():
-        realign(BROKEN, repaired, seed=seed)
+        realign_in_town(BROKEN, repaired, seed=seed)
     chapters: list[Chapter] = []
     for name, told, ref in _story(str(repaired)):
         folder, first = out / f"audit-{name}", chapters[0].folder if chapters else None

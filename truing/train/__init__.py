@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.train.beside import Beside
     from truing.train.compared import ComparedRows
     from truing.train.distillation import (
         DistillationConfig,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from truing.train.policy_config import PolicyConfig
     from truing.train.policy_records import PromptRow, Sample, Update
     from truing.train.preferences import DPOConfig, dpo, sequence_logprobs
+    from truing.train.reference import Reference, keep_reference
     from truing.train.rewards import RewardConfig, reward_modelling
     from truing.train.rows import TokenRows
     from truing.train.supervision import SupervisedConfig, supervised

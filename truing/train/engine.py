@@ -19,6 +19,7 @@ from torch import Tensor
 from truing.model import PackedForward
 from truing.numerics import generator
 from truing.run import progress
+from truing.train.beside import Beside, BesideRows
 from truing.train.distributed import Fleet
 from truing.train.optimizer import OptimizerConfig, adamw, descend, schedule
 from truing.train.parts import Part, Reader, autocast
@@ -41,6 +42,12 @@ ExtraLoss = Callable[[Part], Tensor]
 ForwardContext = Callable[[], AbstractContextManager[object]]
 """Opened around every forward pass."""
 
+Observe = Callable[[int, float], bool]
+"""Is told after a step how many are done and the loss of the last; true ends the training.
+
+It may send texts of its own through the model. After an interruption it is told of steps again.
+"""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -51,7 +58,7 @@ class Trained:
     loss_tokens: int
     """Those of them that carried loss."""
     steps: int
-    """Optimiser steps."""
+    """Optimiser steps that were taken."""
     cpu_seconds: float
     """Processor time of this process, over all resumptions."""
     loss: float
@@ -88,6 +95,10 @@ class Job:
     """Added to the loss."""
     forward_context: ForwardContext = nullcontext
     """Opened around every forward pass."""
+    beside: Beside | None = None
+    """A loss on other rows, added to that of every step."""
+    observe: Observe | None = None
+    """Told of every step."""
 
 
 def run(job: Job, loss: Loss) -> Trained:
@@ -100,26 +111,42 @@ def run(job: Job, loss: Loss) -> Trained:
     fleet = Fleet.of(net)
     resume = Resume(job.checkpoint, net, optimizer, config, job.identity)
     losses = resume.losses
+    beside = BesideRows(net, job.beside, key=config.key, forward=reader.forward) if job.beside else None
+
+    def over() -> bool:
+        if job.observe is None:
+            return False
+        with reader.forward.resting():
+            return bool(fleet.told(job.observe(len(losses), losses[-1])))
+
     with (
         progress(len(steps), job.what, unit="steps") as advance,
         _training(net, device, reader.forward),
         recomputing(net, on=config.recompute, again=job.forward_context),
     ):
         advance(len(losses))
+        ended = bool(losses) and over()  # a run that was ended and then killed is not gone on with
         for number in range(len(losses), len(steps)):
+            if ended:
+                break
             torch.manual_seed(_dropout_seed(config.key, number, fleet.rank))
-            losses.append(_backward(job, loss, reader, steps.step(number), fleet))
+            total = _backward(job, loss, reader, steps.step(number), fleet)
+            if beside is not None:
+                total = total + _backward_beside(job, beside, number, fleet)
+            losses.append(float(fleet.gathered(net, total)))
             rate = config.learning_rate * schedule(number, len(steps), config)
             descend(net, optimizer, losses[-1], rate=rate, clip=config.clip, what=job.what, step=number)
-            resume.save(time.process_time() - started, last=number + 1 == len(steps))
+            ended = over()
+            resume.save(time.process_time() - started, last=ended or number + 1 == len(steps))
             advance(1)
     curve = _curve(losses)
     tokens = np.diff(job.rows.offsets[job.borders])
     loss_tokens = np.add.reduceat(job.rows.trained, job.borders[:-1])
+    done = steps.order[: steps.borders[len(losses)]]
     return Trained(
-        tokens=int(tokens[steps.order].sum()),
-        loss_tokens=int(loss_tokens[steps.order].sum()),
-        steps=len(steps),
+        tokens=int(tokens[done].sum()),
+        loss_tokens=int(loss_tokens[done].sum()),
+        steps=len(losses),
         cpu_seconds=resume.cpu_seconds + time.process_time() - started,
         loss=curve[-1][1],
         curve=curve,
@@ -130,17 +157,36 @@ def _dropout_seed(key: int, step: int, rank: int) -> int:
     return int(generator(key, "dropout", f"{step}/{rank}" if rank else str(step)).integers(2**63))
 
 
-def _backward(job: Job, loss: Loss, reader: Reader, chosen: NDArray[np.int64], fleet: Fleet) -> float:
-    """Add the gradient of a step's mean loss to the parameters; return the loss."""
+def _backward(job: Job, loss: Loss, reader: Reader, chosen: NDArray[np.int64], fleet: Fleet) -> Tensor:
+    """Add the gradient of this process's part of a step's mean loss to the parameters; return it."""
     share = fleet.scale / float(job.weights[chosen].sum())
+    return _backward_units(job, loss, reader, chosen, share, fleet, job.extra_loss)
+
+
+def _backward_beside(job: Job, beside: BesideRows, number: int, fleet: Fleet) -> Tensor:
+    """The same of the loss on the rows beside."""
+    rows = beside.step(number)
+    share = fleet.scale / beside.tokens(rows)
+    return _backward_units(job, beside.loss, beside.reader, rows, share, fleet, None)
+
+
+def _backward_units(
+    job: Job,
+    loss: Loss,
+    reader: Reader,
+    chosen: NDArray[np.int64],
+    share: float,
+    fleet: Fleet,
+    extra_loss: ExtraLoss | None,
+) -> Tensor:
     device = job.net.device
     total = torch.zeros((), device=device)
     for units, counts in fleet.batches(reader, chosen):
         with job.forward_context():
             part = reader.read(units)
         with autocast(device):
-            total += backward_part(loss, part, share if counts else 0.0, job.extra_loss)
-    return float(fleet.gathered(job.net, total))
+            total += backward_part(loss, part, share if counts else 0.0, extra_loss)
+    return total
 
 
 def backward_part(loss: Loss, part: Part, share: float, extra_loss: ExtraLoss | None) -> Tensor:

@@ -67,7 +67,7 @@ class Reader:
         """
         _check(net, rows)
         self._net, self._rows, self._borders = net, rows, borders
-        self.forward = forward or PackedForward(net, _extremes(rows, net.device))
+        self.forward = forward or PackedForward(net, extremes(rows, net.device))
         again = np.diff(borders) - 1
         self._shared = np.zeros_like(again)
         if shared is not None and self.forward.packs:
@@ -131,7 +131,7 @@ def _check(net: "PreTrainedModel", rows: TokenRows) -> None:
         raise InputError(f"row {row} has the token {rows.ids[at]}, the model's vocabulary is {vocabulary}")
 
 
-def _extremes(rows: TokenRows, device: torch.device) -> list[Tensor]:
+def extremes(rows: TokenRows, device: torch.device) -> list[Tensor]:
     """The shortest and the longest row, on which a model shows whether its rows can be packed."""
     ends = (rows.lengths.argmin(), rows.lengths.argmax())
     return [torch.from_numpy(rows.take(np.array([row]))[0].astype(np.int64)).to(device) for row in ends]

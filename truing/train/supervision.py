@@ -9,12 +9,14 @@ import numpy as np
 from torch import Tensor
 
 from truing.model import Trunk, unwrapped
-from truing.train.engine import ExtraLoss, ForwardContext, Job, Trained, run
+from truing.train.beside import Beside
+from truing.train.engine import ExtraLoss, ForwardContext, Job, Observe, Trained, run
 from truing.train.loss import backward_nll
 from truing.train.optimizer import OptimizerConfig, check_above_zero
 from truing.train.parts import Part
 from truing.train.plan import plan
 from truing.train.rows import TokenRows
+from truing.types import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,10 +32,16 @@ class SupervisedConfig(OptimizerConfig):
 
     tokens_per_step: int = 4096
     """Tokens per optimiser step, about: steps are made of whole rows."""
+    rows_per_step: int = 0
+    """Above 0, so many rows per optimiser step, whatever their lengths."""
+    also: str = ""
+    """Digest of what else decides the weights, such as what `extra_loss` is made of: part of the configuration."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_above_zero(self, "tokens_per_step")
+        if self.rows_per_step < 0:
+            raise InputError(f"rows_per_step must not be negative, as {self.rows_per_step} is")
 
 
 def supervised(
@@ -45,6 +53,8 @@ def supervised(
     checkpoint: Path | None = None,
     extra_loss: ExtraLoss | None = None,
     forward_context: ForwardContext = nullcontext,
+    beside: Beside | None = None,
+    observe: Observe | None = None,
 ) -> Trained:
     """Train `net` in place on the next token of every row where its mask says so; leave it in `eval` mode.
 
@@ -68,6 +78,9 @@ def supervised(
         extra_loss: a further loss of what went through the model at once, summed over its trained
             tokens: it is divided by the step's trained tokens, as the loss is, and counted in it.
         forward_context: opened around every forward pass.
+        beside: a loss on other rows, added to that of every step.
+        observe: as `Observe`; what it measures must be a function of the weights, so that a resumed training
+            ends where the other would.
 
     Raises:
         InputError: a row is longer than the model's context or has a token that the model has not;
@@ -81,6 +94,8 @@ def supervised(
     def loss(part: Part, share: float) -> Tensor:
         return backward_nll(part.hidden[part.before], trunk.logits, part.ids[part.trained], share)
 
+    size = config.rows_per_step
+    each = np.ones(len(rows), np.int64) if size else rows.lengths
     job = Job(
         net,
         rows,
@@ -88,7 +103,7 @@ def supervised(
         shared=np.zeros(len(rows), np.int64),
         weights=rows.trained,
         steps=plan(
-            rows.lengths, tokens_per_step=config.tokens_per_step, passes=config.passes, key=config.key
+            each, tokens_per_step=size or config.tokens_per_step, passes=config.passes, key=config.key
         ),
         config=config,
         identity={"rows": rows.digest},
@@ -96,5 +111,7 @@ def supervised(
         checkpoint=checkpoint,
         extra_loss=extra_loss,
         forward_context=forward_context,
+        beside=beside,
+        observe=observe,
     )
     return run(job, loss)
