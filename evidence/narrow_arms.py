@@ -187,7 +187,7 @@ def answers(
     requests = [Request(str(i), q.messages) for i, q in enumerate(asked)]
     with model.steered(list(edits)):
         done = sorted(model.sample(requests, how, key=key), key=lambda c: int(c.request_id))
-    out = []
+    out: list[Row] = []
     for question, completion in zip(asked, done, strict=True):
         ask = question.ask
         finding = oracle.judge_completion(ask, completion)
