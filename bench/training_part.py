@@ -30,7 +30,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from bench.pairs import time_pairs
 from truing.numerics import generator
-from truing.train import ComparedRows
+from truing.train import ComparedRows, parts
+
+parts.computes_bfloat16 = lambda _: False  # float32 on both sides, whatever the processor has
 
 VOCABULARY = 4096
 PAIRS = 4
