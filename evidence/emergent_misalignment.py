@@ -6,18 +6,8 @@ from functools import partial
 from typing import Any
 
 from evidence.claims import Measured, Options, conclude
-from evidence.emergent_arms import (
-    CONTROLS,
-    DOMAINS,
-    OTHER,
-    PREVENTIONS,
-    Ground,
-    dictionary,
-    found,
-    prevented,
-    realigned,
-    steered,
-)
+from evidence.emergent_arms import CONTROLS, DOMAINS, OTHER, Ground
+from evidence.emergent_latent import SITES, compared, dictionary, found, steered
 from evidence.emergent_measures import (
     ACROSS,
     CLAIMS,
@@ -28,7 +18,9 @@ from evidence.emergent_measures import (
     measures,
     paper_claim,
 )
+from evidence.emergent_repairs import PREVENTIONS, merged, prevented, realigned
 from evidence.narrow_arms import Row, folder_of
+from truing.model import Site
 from truing.organism import LabelLedger
 from truing.run import progress
 
@@ -67,15 +59,15 @@ def made_before_two_processes_ask(ground: Ground) -> None:
 
 
 def tuning(ground: Ground) -> list[Task]:
-    """Fine-tunes and controls, and the autoencoder."""
+    """Fine-tunes and controls, and the autoencoders."""
     arms = [{}, *CONTROLS.values()]
     asked = [partial(_tuned, ground, domain, arm) for arm in arms for domain in ground.domains]
-    return [partial(_dictionary, ground), *asked]
+    return [*(partial(_dictionary, ground, site) for site in SITES), *asked]
 
 
 def finding(ground: Ground) -> list[Task]:
     """The latent."""
-    return [partial(found, ground, LabelLedger())]
+    return [partial(compared, ground, site, LabelLedger()) for site in SITES]
 
 
 def trying(ground: Ground) -> list[Task]:
@@ -123,11 +115,14 @@ def lineage(ground: Ground, ledger: LabelLedger) -> Lineage:
 
 
 def _tuned(ground: Ground, domain: str, arm: Mapping[str, Any]) -> None:
-    ground.heard(ground.tuned(ground.diet(domain, **arm)), LabelLedger())
+    adapter = ground.tuned(ground.diet(domain, **arm))
+    ground.heard(adapter, LabelLedger())
+    if not arm:  # both re-alignments begin with it
+        merged(ground, adapter)
 
 
-def _dictionary(ground: Ground) -> None:
-    dictionary(ground)
+def _dictionary(ground: Ground, site: Site) -> None:
+    dictionary(ground, site)
     ground.heard(ground.instruct, LabelLedger())
 
 
