@@ -51,7 +51,7 @@ class PreventionOptions:
     off_domain_rows: int = 8
     """Of kl: so many of them in every step."""
     penalty: float = 1.0
-    """Of latents and kl: what the loss is multiplied by."""
+    """Of latents and kl: how much the penalty counts beside the loss of the rows."""
 
     def chosen(self) -> "PreventionSource | None":
         """The prevention that is asked for.
