@@ -97,7 +97,7 @@ def _plot(result: Mapping[str, Any], curve: Sequence[Measurement]) -> Any:
     points = result["curve"]
     loss = TraceLine("loss", tuple(float(x) for x, _ in points), tuple(y for _, y in points))
     panels.append(TracePanel("Training loss, nats per token", (loss,)))
-    return trace_plot(panels, axis="optimiser steps", title="What fell, and when")
+    return trace_plot(panels, axis="optimiser steps", title="Behaviour and activity by optimiser step")
 
 
 def _lines(curve: Sequence[Measurement], kind: str) -> tuple[TraceLine, ...]:
