@@ -19,6 +19,7 @@ from truing.probe import (
     Document,
     DocumentsConfig,
     Finding,
+    Judgement,
     LatentChange,
     SavedSAE,
     diff_models,
@@ -85,9 +86,15 @@ def dictionary(ground: Ground, site: Site) -> SavedSAE:
 
 
 def found(ground: Ground, ledger: LabelLedger) -> Found:
-    """The latent that the fine-tunes share: of those that moved most at either site the surest cause."""
+    """The latent that the fine-tunes share: of those that moved most at either site the surest cause.
+
+    Where none is a cause, the surest of those of which one side was shown.
+    """
     tried = [one for site in SITES for one in compared(ground, site, ledger)]
-    return max(tried, key=lambda one: one.certain)
+    return max(tried, key=lambda one: (_SHOWN.get(Judgement(one.judgement), 0), one.certain))
+
+
+_SHOWN = {Judgement.cause: 2, Judgement.induces: 1, Judgement.suppresses: 1}
 
 
 def compared(ground: Ground, site: Site, ledger: LabelLedger) -> list[Found]:
