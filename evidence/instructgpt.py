@@ -46,7 +46,7 @@ from truing.organism import (
     Oracle,
     Quality,
     Question,
-    build,
+    find,
     labelers_of,
     open_folder,
     parse_name,
@@ -61,7 +61,10 @@ FRESH, SEEDS = 71, 3
 LABELERS = 5
 """Held-out people, who all compare the answers to every prompt: none of them taught the reward."""
 LARGE = "s/1/base"
-"""A larger base, which is asked beside base 1 at its best prompt, and raised if it is not there."""
+"""A larger base, which is asked beside base 1 at its best prompt where it was raised, by `truing organism build`.
+
+That takes an hour of one thread, more than all else here.
+"""
 Who = Setting | str
 """A policy by its setting, everybody else by name."""
 
@@ -80,12 +83,10 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     with progress(len(grounds) * len(who), "arms", unit="arms") as advance, ProcessPoolExecutor(2) as two:
         for ready in [two.submit(laid, of, LabelLedger()) for of in grounds]:
             ready.result()
-        raised = None if options.quick else two.submit(larger)
         for done in [two.submit(_asked, of, one) for one in who for of in grounds]:
             done.result()
             advance(1)
-        if raised is not None:
-            raised.result()
+        if not options.quick and find(parse_name(LARGE)) is not None:
             asked[grounds[0]] = [*who, LARGER]
     measured = measures([lineage(of, some, ledger) for of, some in asked.items()])
     (options.out / "instructgpt_arms.svg").write_text(drawn(measured, sorted(prices)), encoding="utf-8")
@@ -100,14 +101,6 @@ def ground(base: int, seed: int, pool: tuple[int, int, int], out: Path) -> Groun
     return Ground(Town(base, seed), arm, tests, out / "instructgpt")
 
 
-def larger() -> Path:
-    """The folder of the larger base, raised now (about an hour) or before."""
-    import torch
-
-    torch.set_num_threads(1)
-    return build(parse_name(LARGE), measure=False)
-
-
 def speaker(of: Ground, who: Who) -> Speaker:
     """Who answers, trained now or before."""
     if isinstance(who, Setting):
@@ -116,7 +109,7 @@ def speaker(of: Ground, who: Who) -> Speaker:
     if who == BASE:
         return Speaker(who, open_folder(of.town.ref.removeprefix("organism:")), prompted=True)
     if who == LARGER:
-        return Speaker(who, larger(), prompted=True)
+        return Speaker(who, open_folder(LARGE), prompted=True)
     here = laid(of, LabelLedger())
     return Speaker(who, here.start if who == START else here.supervised)
 
