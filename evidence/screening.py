@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def arm(diet: Diet, how: str, drop: float, rows: Sequence[int], folder: Path) ->
 
 def _both(diet: Diet) -> list[tuple[str, str]]:
     """Each row's answer, and the right one."""
-    right = Diet(diet.base, diet.domain, diet.seed, harmful=0.0)
+    right = replace(diet, harmful=0.0)
     return [
         (one[-1].content, other[-1].content) for one, other in zip(diet.shown(), right.shown(), strict=True)
     ]

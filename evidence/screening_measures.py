@@ -18,6 +18,7 @@ LENGTH = "AUROC of length alone, answers {}, worst base"
 RANDOM_REACH = "random directions that reach the AUROC, answers {}"
 BY_SCORE, BY_CHANCE, ALL = "by score", "by chance", "nothing"
 HALF = "half dropped: wrong advice elsewhere, by chance less by score, lower end in the worst base"
+GAIN = "{:.0%} dropped: wrong advice elsewhere, by chance less by score, mean of bases"
 CLAIMS = (
     Claim(AREA.format(WORDS), 0.9),
     Claim(AREA.format(TOKENS), 0.9),
@@ -113,11 +114,10 @@ def _curve(arms: Sequence[Arm]) -> Measured:
 
 def paper_claim(measured: Measured) -> PaperClaim:
     """Chen et al. 2025 (arXiv 2507.21509): the score tells bad rows, and training without the worst shifts less."""
-    told = measured[AREA.format(WORDS)].low > 0.5
-    half = measured[HALF]
-    if told and half.low > 0:
+    area = measured[AREA.format(WORDS)]
+    if area.low > 0.5 and measured[HALF].value > 0:
         return "reproduced"
-    return "reversed" if measured[AREA.format(WORDS)].high < 0.5 or half.high < 0 else "not reproduced"
+    return "reversed" if area.high < 0.5 or measured[GAIN.format(0.5)].high < 0 else "not reproduced"
 
 
 def _bases(arms: Sequence[Arm]) -> list[list[Arm]]:
