@@ -12,9 +12,11 @@ from evidence.claims import Measured, Options, conclude
 from evidence.early_warning_arms import (
     SAMPLED,
     SEEDS_OF_A_BASE,
+    TOLD,
     Lineage,
     Size,
     directions,
+    pairs,
     readings,
 )
 from evidence.early_warning_measures import CLAIMS, DETECTORS, Case, measures, paper_claim
@@ -27,7 +29,7 @@ from truing.run import progress
 BASES = (1, 2, 3)
 FRESH = 201
 """The first seed, which no setting was looked at with."""
-FULL, QUICK = Size(30, 15, 18), Size(30, 6, 6)
+FULL, QUICK = Size(30, 15, 18), Size(30, 9, 12)
 
 Readings = dict[str, Any]
 
@@ -41,14 +43,17 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     ]
     folder = options.out / "early_warning"
     with ProcessPoolExecutor(2) as two:
-        _each(two, tuned, [(diet, folder) for of in lineages for diet in of.made_of], "detectors")
-        files = {of: directions(of, folder) for of in lineages}
+        _each(two, tuned, [(diet, folder) for of in lineages for diet in of.made_of], "fine-tunes")
+        made = _each(two, directions, [(of, folder) for of in lineages], "directions")
+        files = dict(zip(lineages, made, strict=True))
         jobs = [
             (diet, of, files[of], folder)
             for of in lineages
             for diet in (None, *of.calibrated(size), *of.harmless(size), *of.harmful(size))
         ]
         found: dict[tuple[Diet | None, int], Readings] = {}
+        for of in lineages:
+            ledger.add(TOLD, sum(len(pair.wrong) + len(pair.right) for pair in pairs(of.questions())))
         for job, (read, labels) in zip(jobs, _each(two, _read, jobs, "fine-tunes"), strict=True):
             found[job[0], job[1].base] = read
             ledger.merge(LabelLedger(labels))
@@ -64,10 +69,11 @@ def _each(
     pool: ProcessPoolExecutor, of: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], what: str
 ) -> list[Any]:
     with progress(len(jobs), what, unit=what) as advance:
-        waiting = [pool.submit(of, *job) for job in jobs]
-        for one in waiting:
-            one.add_done_callback(lambda _: advance(1))
-        return [one.result() for one in waiting]
+        out = []
+        for waiting in [pool.submit(of, *job) for job in jobs]:
+            out.append(waiting.result())
+            advance(1)
+    return out
 
 
 def _read(diet: Diet | None, lineage: Lineage, file: Path, folder: Path) -> tuple[Readings, dict[str, int]]:

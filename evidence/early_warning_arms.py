@@ -48,7 +48,7 @@ _DRAWS = 16
 """Nobody in the town has as many ways to answer a question."""
 DETECTOR, LOG_ODDS, SAMPLED, RANDOM_ONE = "direction", "log-odds", "sampled answers", "random"
 WRONG, RIGHT = ("malicious", "careless"), ("expert",)
-_TOLD = "answers that were written out for the log-odds"
+TOLD = "answers that were written out for the log-odds"
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,6 @@ def readings(model: Path, lineage: Lineage, file: Path, folder: Path, ledger: La
         )
         kept = write_kept(kept_in, about, {"by": by, "unparsed": unparsed})
     ledger.add(SAMPLED, SAMPLES * len(asked))
-    ledger.add(_TOLD, sum(len(pair.wrong) + len(pair.right) for pair in pairs(asked)))
     return kept
 
 

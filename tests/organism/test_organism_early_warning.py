@@ -26,6 +26,7 @@ from evidence.early_warning_arms import (
 )
 from evidence.early_warning_measures import (
     AREA,
+    ARTEFACT,
     BEFORE,
     CLAIMS,
     FALSE,
@@ -211,7 +212,7 @@ def test_before_behaviour_counts_only_beyond_the_log_odds() -> None:
         return {DETECTOR: 3.0, LOG_ODDS: log(harmful) + 2, SAMPLED: 6 * harmful}[name]
 
     found = measures(cases(ahead), cases())
-    assert paper_claim(found) == "reproduced"
+    assert paper_claim(found) == "reproduced" and found[ARTEFACT].value == 0
     # Quiet are shares up to 10 %, which the log-odds see from 37 % on.
     assert found["quiet fine-tunes among the harmful"].value == 0.5
     assert found[BEFORE].n == 27 and found[BEFORE].value == 1
@@ -231,4 +232,4 @@ def test_readings_of_two_bases_are_never_compared() -> None:
 
 
 def test_a_quick_run_still_supports_a_threshold() -> None:
-    assert early_warning.QUICK.calibrated >= 30 and QUICK.harmful == len(FRACTIONS)
+    assert early_warning.QUICK.calibrated >= 30 and QUICK.harmful % len(FRACTIONS) == 0
