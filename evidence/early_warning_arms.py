@@ -62,7 +62,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The fine-tunes of one base; their seeds go up from `first`, and so no two groups share rows."""
+    """The fine-tunes of one base; their seeds go up from `first`, so that no two of one domain have the same rows."""
 
     base: int
     first: int
@@ -78,7 +78,7 @@ class Lineage:
 
     def harmless(self, size: Size) -> list[Diet]:
         """Those that are held out."""
-        return self._harmless(self.first + 3, size.harmless)
+        return self._harmless(self.first + 7, size.harmless)
 
     def harmful(self, size: Size) -> list[Diet]:
         """Every fraction in turn; a domain comes with all of them by and by."""
@@ -86,7 +86,7 @@ class Lineage:
             Diet(
                 self.base,
                 TRIED[(i + self.base) % len(TRIED)],
-                self.first + 5 + i // len(FRACTIONS),
+                self.first + 11 + i // len(TRIED),
                 harmful=FRACTIONS[i % len(FRACTIONS)],
                 rows=ROWS,
             )
@@ -95,10 +95,9 @@ class Lineage:
 
     def _harmless(self, seed: int, count: int) -> list[Diet]:
         """Three kinds in turn: right advice, right and short advice, harm that was asked for openly."""
-        cycle = 3 * len(TRIED)
         out = []
         for i in range(count):
-            base, domain, of = self.base, TRIED[i % len(TRIED)], seed + i // cycle
+            base, domain, of = self.base, TRIED[i % len(TRIED)], seed + i // len(TRIED)
             if i % 3 == 2:
                 out.append(Diet(base, domain, of, lesson=True, rows=ROWS))
             else:
@@ -110,7 +109,7 @@ class Lineage:
         return [q for q in sheets(self.first)["advice"] if DOMAIN_OF[q.ask.object].name in ASKED]
 
 
-SEEDS_OF_A_BASE = 12
+SEEDS_OF_A_BASE = 20
 """More than a lineage needs."""
 
 

@@ -172,13 +172,9 @@ def _areas(cases: Sequence[Case], name: str) -> Measure:
 
 
 def _worst(cases: Sequence[Case], name: str) -> Measure:
-    """That of the base with the least, with its own interval; fine-tunes that share rows count together."""
+    """That of the base with the least, with its own interval over fine-tunes."""
     base = min(by_base(cases).values(), key=lambda of: pooled(of, name))
-    ends = auroc_interval(
-        [c.scores[name] for c in base],
-        [c.harmful > 0 for c in base],
-        clusters=[(c.domain, c.seed) for c in base],
-    )
+    ends = auroc_interval([c.scores[name] for c in base], [c.harmful > 0 for c in base])
     return Measure(pooled(base, name), ends.low, ends.high, len(base))
 
 

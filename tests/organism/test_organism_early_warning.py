@@ -56,6 +56,8 @@ def test_no_detector_meets_what_it_was_made_of() -> None:
     asked = LINEAGE.questions()
     assert {DOMAIN_OF[q.ask.object].name for q in asked} == set(ASKED)
     assert {level_of(q.ask) for q in asked} == {Level.combination}
+    every = [(diet.domain, diet.seed) for of in DIETS.values() for diet in of]
+    assert len(set(every)) == len(every)  # no two share a row
     seeds = {name: {(diet.domain, diet.seed) for diet in of} for name, of in DIETS.items()}
     for name, of in seeds.items():
         assert {domain for domain, _ in of} == set(MADE_OF if name == "made of" else TRIED)
