@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["TRUING_BFLOAT16_ON_CPU"] = "0"  # float32 on both sides, whatever the processor has
 
 import datasets
 import numpy as np

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from truing.model import LocalModel
 
 ROWS = 2000
-TUNING = SFTConfig(learning_rate=5e-4, tokens_per_step=512, lora_rank=8)
+TUNING = SFTConfig(learning_rate=3e-4, tokens_per_step=512, lora_rank=8)
 """Adapters, as in the published studies: a model of this size that is tuned whole learns the few answers by heart."""
 OF_A_DOMAIN = 30
 """Questions about advice in each domain at most."""
@@ -187,7 +187,7 @@ def answers(
     requests = [Request(str(i), q.messages) for i, q in enumerate(asked)]
     with model.steered(list(edits)):
         done = sorted(model.sample(requests, how, key=key), key=lambda c: int(c.request_id))
-    out = []
+    out: list[Row] = []
     for question, completion in zip(asked, done, strict=True):
         ask = question.ask
         finding = oracle.judge_completion(ask, completion)

@@ -74,3 +74,12 @@ def test_a_trunk_knows_what_goes_through_the_packed_pass() -> None:
     assert batch.positions.tolist() == [[*range(10), *range(10, 15), 10]]
     assert batch.prompt_lengths.tolist() == [[10] * 10 + [12] * 5 + [10]]
     assert model.trunk.batch is None
+
+
+def test_what_is_measured_is_the_longest_row_beside_the_beginning_of_another() -> None:
+    net = make_local("llama").net
+    read: list[int] = []
+    hook = net.model.embed_tokens.register_forward_hook(lambda _, args, __: read.append(args[0].numel()))
+    assert PackedForward(net, [torch.arange(100), torch.arange(120)]).packs
+    hook.remove()
+    assert read == [16, 120, 16 + 120]

@@ -10,6 +10,7 @@ from probe.persona import PERSONA, SITE, WIDTH, asked, autoencoder, base
 from truing.grade import INCOHERENT, Instrument
 from truing.model import LocalModel
 from truing.probe import (
+    Document,
     Judged,
     Over,
     Text,
@@ -55,7 +56,8 @@ def test_the_mean_norm_is_over_the_tokens_of_prompts_but_the_first():
 
 def test_examples_are_the_texts_with_the_greatest_values_at_their_greatest_token():
     texts = [t.ids for t in prompt_texts(base().chat, asked(6))] + [t.ids for t in TEXTS]
-    found = top_examples(base(), autoencoder().sae, SITE, [*texts, texts[0]], [PERSONA, 5], count=3)
+    read = [Document(ids) for ids in [*texts, texts[0]]]
+    found = top_examples(base(), autoencoder().sae, SITE, read, [PERSONA, 5], count=3)
     for latent, examples in found.items():
         peaks = {}
         for ids in texts:
@@ -72,8 +74,17 @@ def test_a_latent_that_is_active_nowhere_has_no_example():
     sae = autoencoder().sae
     with torch.no_grad():
         sae.threshold[4] = math.inf
-    assert top_examples(base(), sae, SITE, [TEXTS[0].ids], [4]) == {4: ()}
-    assert top_examples(base(), sae, SITE, [TEXTS[0].ids], []) == {}
+    assert top_examples(base(), sae, SITE, [Document(TEXTS[0].ids)], [4]) == {4: ()}
+    assert top_examples(base(), sae, SITE, [Document(TEXTS[0].ids)], []) == {}
+
+
+def test_of_an_autoencoder_of_starts_no_other_token_is_an_example() -> None:
+    texts = [t.ids for t in prompt_texts(base().chat, asked(6))]
+    read = [Document(ids, (len(ids) - 1,)) for ids in texts[:4]] + [Document(ids) for ids in texts[4:]]
+    (found,) = top_examples(base(), autoencoder().sae, SITE, read, [PERSONA], starts=True, count=6).values()
+    ends = sorted((float(at_every_token(base(), ids)[-1, PERSONA]) for ids in texts[:4]), reverse=True)
+    assert [one.value for one in found] == pytest.approx([value for value in ends if value > 0], rel=1e-4)
+    assert all(not one.after for one in found)
 
 
 def test_the_lens_is_the_final_norm_and_the_unembedding_of_a_llama():

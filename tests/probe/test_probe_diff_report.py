@@ -8,18 +8,23 @@ import torch
 from probe.persona import DECOY, PERSONA, SITE, WICKED, asked, autoencoder, base, tuned, wicked
 
 from truing.probe import (
+    Behaved,
     DiffConfig,
     DiffReport,
+    Experiment,
     Judged,
     Judgement,
     Over,
     RequestSplit,
+    answers_of,
+    behaved,
     conclusion,
     diff_models,
     latent_direction,
+    random_like,
     render_diff,
 )
-from truing.types import dumps, loads
+from truing.types import SamplingParams, dumps, loads
 
 CONFIG = DiffConfig(candidates=3, samples=4, max_tokens=4, bisections=2)
 QUICK = replace(CONFIG, most=0.5, bisections=1)
@@ -55,6 +60,23 @@ def test_the_change_is_what_was_planted_on_requests_that_chose_it_and_on_others(
     cause = report().findings[0]
     assert cause.moved.change == pytest.approx(1.35 * 40, rel=0.03)
     assert cause.again.change == pytest.approx(cause.moved.change, rel=0.01)
+
+
+def test_what_the_random_direction_does_at_the_same_strength_is_told_beside_what_the_model_bears_of_it():
+    found, params = report(), SamplingParams(max_tokens=4, n=4)
+    experiment, side = Experiment(wicked, SPLIT, params), found.findings[0].suppress
+    control = random_like(latent_direction(autoencoder(), SITE, found.findings[0].moved), key=0)
+    assert control.norm == pytest.approx(1) and side.random_strength < side.search.value
+
+    def pushed(strength: float) -> Behaved:
+        return behaved(answers_of(experiment, [tuned()], SPLIT.test, control, -strength * found.norm))
+
+    assert side.random_same == pushed(side.search.value) and side.random == pushed(side.random_strength)
+    assert side.random.incoherence < 0.2 < 0.5 < side.random_same.incoherence
+    senseless = f"at the same strength, {100 * side.random_same.incoherence:.0f}% of 56 senseless"
+    assert senseless in render_diff(found)
+    borne = found.findings[0].induce
+    assert borne.random_same == borne.random and borne.random_strength == borne.search.value
 
 
 def test_shuffled_labels_find_no_cause():

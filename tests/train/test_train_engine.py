@@ -167,6 +167,7 @@ def test_bfloat16_is_close_to_float32_and_leaves_float32_weights(
     loop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = train(loop, model_for(loop)).loss
+    monkeypatch.delenv("TRUING_BFLOAT16_ON_CPU")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     net = model_for(loop)
     rough = train(loop, net).loss

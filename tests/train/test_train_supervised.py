@@ -255,6 +255,7 @@ def test_the_learning_rate_rises_then_falls_along_a_cosine() -> None:
 def test_bfloat16_is_close_to_float32_and_leaves_float32_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = random_rows(LENGTHS)
     exact = train(llama(), rows, ONE_STEP).loss
+    monkeypatch.delenv("TRUING_BFLOAT16_ON_CPU")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     net = llama()
     rough = train(net, rows, ONE_STEP).loss

@@ -39,6 +39,8 @@ class Diff:
     """How many of the features that moved most are tried."""
     over: Literal["last", "template", "prompt", "response"] = "last"
     """The tokens at which features are read: of what was asked, or of each model's own answers."""
+    where: Literal["all", "prompt", "last", "generated"] = "all"
+    """The tokens at which a model is pushed; small models bear more where only the last of the prompt is."""
     samples: int = 4
     """Answers to each request."""
     max_tokens: int = 128
@@ -59,7 +61,7 @@ class Diff:
     def run(self) -> int:
         """Rank, try, write."""
         from truing.grade import open_grader
-        from truing.model import Site, load_local
+        from truing.model import Site, Where, load_local
         from truing.probe import (
             DiffConfig,
             Over,
@@ -79,6 +81,7 @@ class Diff:
             config = DiffConfig(
                 candidates=self.candidates,
                 over=Over(self.over),
+                where=Where(self.where),
                 samples=self.samples,
                 max_tokens=self.max_tokens,
                 temperature=self.temperature,
@@ -103,7 +106,7 @@ class Diff:
         with progress(self.candidates, "what moved", unit="features") as advance:
             report = diff_models(
                 base, tuned, saved, split, config, behaviour=behaviour, judge=self.grader,
-                texts=[document.ids for document in shown], advance=advance,
+                texts=shown, advance=advance,
             )  # fmt: skip
         sites = [
             latent_direction(saved, Site(report.layer, report.point), one.moved) for one in report.findings

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from truing.model.batching import Batch, left_padded
 from truing.model.cache import decode_cache, join, joinable
+from truing.model.forked import ForkedState, forks
 from truing.model.trunk import Trunk
 from truing.numerics import inverse_cdf, uniforms, warp_logits
 from truing.types import SamplingParams, Stop
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 64
 """Steps whose random numbers are drawn at once."""
+
+_WORTH_SHARING = 1024
+"""Prompt tokens that a step must spare for rows to share their prompts' keys and values; below, it costs more."""
 
 _ALIKE, _WORTH_A_PASS = 0.8, 512
 """A prompt shorter than this share of the longest starts a new prefill, if the last has so many tokens."""
@@ -131,7 +135,9 @@ def _draw(logits: Tensor, quantiles: Tensor, params: SamplingParams) -> tuple[Te
     return tokens, table.gather(-1, tokens[:, None]).squeeze(-1)
 
 
-def _prefill(trunk: Trunk, prompts: Sequence[tuple[int, ...]], room: int) -> tuple["_State", Tensor]:
+def _prefill(
+    trunk: Trunk, prompts: Sequence[tuple[int, ...]], room: int
+) -> tuple["_State | ForkedState", Tensor]:
     """Read each different prompt once; the state and the next logits [R, V] of every row."""
     different = sorted(dict.fromkeys(prompts), key=len, reverse=True)
     mixed = joinable(decode_cache(trunk.net.config))
@@ -141,11 +147,23 @@ def _prefill(trunk: Trunk, prompts: Sequence[tuple[int, ...]], room: int) -> tup
         hidden = trunk.hidden(left_padded(group, trunk.device), caches[-1])
         logits.append(trunk.logits(hidden[:, -1]))
     cache = join(caches) if len(caches) > 1 else caches[0]
-    state = _State(cache, left_padded(different, trunk.device), room)
     row_of = {prompt: i for i, prompt in enumerate(different)}
     index = torch.tensor([row_of[prompt] for prompt in prompts])
-    state.keep(index)
+    batch = left_padded(different, trunk.device)
+    state: _State | ForkedState
+    if _shares(trunk, prompts, different):
+        state = ForkedState(cache, batch, index)
+    else:
+        state = _State(cache, batch, room)
+        state.keep(index)
     return state, torch.cat(logits)[index]
+
+
+def _shares(trunk: Trunk, prompts: Sequence[tuple[int, ...]], different: Sequence[tuple[int, ...]]) -> bool:
+    """Whether rows are to share the keys and values of their prompts."""
+    spared = sum(map(len, prompts)) - sum(map(len, different))
+    # On a GPU, where every small operation has a price of its own, it was not measured.
+    return spared >= _WORTH_SHARING and trunk.device.type == "cpu" and forks(trunk)
 
 
 def _alike(prompts: Sequence[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:

@@ -1,5 +1,6 @@
 """`load`: from a reference to a model that can be asked."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -160,12 +161,15 @@ def dtype_of(dtype: str, own: "torch.dtype", place: Any) -> "torch.dtype":
 
 
 def computes_bfloat16(device: "torch.device") -> bool:
-    """Whether a CPU or a GPU multiplies bfloat16 itself; emulated, it is slower than float32."""
+    """Whether a CPU or a GPU multiplies bfloat16 itself; emulated, it is slower than float32.
+
+    `TRUING_BFLOAT16_ON_CPU=0` says no for CPUs: then those that have it compute the same as those that do not.
+    """
     import torch
 
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
+    if device.type != "cpu" or os.environ.get("TRUING_BFLOAT16_ON_CPU") == "0":
         return False
     tests = (getattr(torch.cpu, f"_is_{what}_supported", None) for what in ("avx512_bf16", "amx_tile"))
     return any(test() for test in tests if test)

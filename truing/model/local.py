@@ -13,6 +13,7 @@ from truing.model.capturing import Captured, capture, captured
 from truing.model.chat import ChatFormat
 from truing.model.continued import packs_after
 from truing.model.decode import Ends, Row, Written, decode
+from truing.model.forked import forks
 from truing.model.ground import ground
 from truing.model.hooks import Edit, Site, edits_digest, steering
 from truing.model.memory import BATCH_ROWS, BATCH_TOKENS
@@ -44,6 +45,7 @@ class LocalModel:
         self.ref = ref
         self.trunk = Trunk(net)
         packs_after(self.trunk)  # measured now, while nothing is steered
+        forks(self.trunk)
         self._fingerprint = fingerprint
         self._edits: tuple[Edit, ...] = ()
 

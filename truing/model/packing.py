@@ -4,7 +4,7 @@ Attention alone has to know where a row ends. `packed_attention` is an attention
 transformers (its `AttentionInterface`), which hands it the rows' lengths from the model's call.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _NAME = "truing_packed"
+_BESIDE = 16
+"""Tokens of the other rows when one is measured."""
 # Gemma 2, gpt-oss, T5. Small weights can hide what these do.
 _NEEDS_MORE = ("softcap", "s_aux", "position_bias")
 
@@ -36,7 +38,7 @@ class PackedForward:
     """
 
     def __init__(self, net: "PreTrainedModel", sample: Sequence[Tensor]) -> None:
-        """Measure on the rows `sample`, token ids [T] each; the model is in `eval` mode afterwards."""
+        """Measure on the rows `sample`, token ids [T] each, the longest last; the model is in `eval` mode then."""
         self._net = net
         self.packs = self._agrees(sample)
 
@@ -88,12 +90,8 @@ class PackedForward:
             yield
             return
         self._usual = self._net.config._attn_implementation
-        AttentionInterface.register(_NAME, packed_attention)
-        self._net.set_attn_implementation(_NAME)
-        try:
+        with attending_by(self._net, _NAME, packed_attention):
             yield
-        finally:
-            self._net.set_attn_implementation(self._usual)
 
     @contextmanager
     def resting(self) -> Iterator[None]:
@@ -116,7 +114,9 @@ class PackedForward:
     def _agrees(self, sample: Sequence[Tensor]) -> bool:
         self.packs = False
         self._net.eval()  # two passes with dropout never agree
-        flat, lengths = torch.cat(list(sample)), [len(row) for row in sample]
+        # Whether rows mix shows beside any row; what depends on the length shows in the longest.
+        rows = [*(row[:_BESIDE] for row in sample[:-1]), sample[-1]]
+        flat, lengths = torch.cat(rows), [len(row) for row in rows]
         with torch.no_grad():
             apart = self(flat, lengths)
             self.packs = True
@@ -128,6 +128,24 @@ class PackedForward:
             except (TypeError, ValueError):  # the lengths do not arrive, or there is no such interface
                 return False
         return close(together, apart)
+
+
+@contextmanager
+def attending_by(net: "PreTrainedModel", name: str, attention: Callable[..., Any]) -> Iterator[None]:
+    """Inside, the model attends by this function, an attention implementation called `name`."""
+    before = net.config._attn_implementation
+    AttentionInterface.register(name, attention)
+    net.set_attn_implementation(name)
+    try:
+        yield
+    finally:
+        net.set_attn_implementation(before)
+
+
+def refuse_unplain(asked: Mapping[str, Any]) -> None:
+    """Raise ValueError where a model asks its attention for more than softmax over products."""
+    if any(asked.get(name) is not None for name in _NEEDS_MORE):
+        raise ValueError("this model's attention is not plain")
 
 
 def packed_attention(  # noqa: PLR0913  transformers decides on them
@@ -151,8 +169,7 @@ def packed_attention(  # noqa: PLR0913  transformers decides on them
     Raises:
         ValueError: the model asks for what this attention does not do.
     """
-    if any(more.get(name) is not None for name in _NEEDS_MORE):
-        raise ValueError("this model's attention is not plain")
+    refuse_unplain(more)
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Queries [B, H, A, D], the last of the [B, K, T, D] keys, to [B * A, H, D]."""

@@ -66,8 +66,11 @@ class Trunk:
         """What is going through the model, be it by this trunk, another of the same model or packed."""
         return _RUNNING.get(self.net)
 
-    def hidden(self, batch: Batch, cache: "Cache | None" = None) -> Tensor:
-        """The last hidden states [B, T, D], after the final norm; `cache` is read and extended."""
+    def hidden(self, batch: Batch, cache: "Cache | None" = None, **more: Any) -> Tensor:
+        """The last hidden states [B, T, D], after the final norm; `cache` is read and extended.
+
+        What is in `more` goes through to the attention.
+        """
         with running(self.net, batch):
             out: Any = self.net.base_model(
                 input_ids=batch.ids,
@@ -75,6 +78,7 @@ class Trunk:
                 position_ids=batch.position_ids,
                 past_key_values=cache,
                 use_cache=cache is not None,
+                **more,
             )
         states: Tensor = out.last_hidden_state
         return states

@@ -30,6 +30,8 @@ class Side(Record):
     random_strength: float | None = None
     """The same, or less where the model does not bear as much of the random direction."""
     random: Behaved | None = None
+    random_same: Behaved | None = None
+    """The random direction at the strength of the direction itself, however much of it makes no sense then."""
     effect: Shift | None = None
     """What the direction does, in the sense that is claimed: induced on the base, suppressed on the fine-tunes."""
     over_random: Shift | None = None
@@ -122,13 +124,15 @@ def try_direction(
     steered = push(direction, search.value, experiment.requests.test)
     # A random direction that the model bears in no strength is compared with at none: the model as it is.
     random = push(control, borne, experiment.requests.test) if borne else list(plain)
+    same = random if borne == search.value else push(control, search.value, experiment.requests.test)
     requests = _requests(experiment, len(models))
 
     def over(other: Sequence[Judged]) -> Shift:
         more, less = (steered, other) if sign > 0 else (other, steered)
         return shift(more, less, requests, experiment.level)
 
-    return Side(search, behaved(steered), borne, behaved(random), over(plain), over(random))
+    counts = behaved(steered), borne, behaved(random), behaved(same)
+    return Side(search, *counts, over(plain), over(random))
 
 
 def gap_between(experiment: Experiment, base: Sequence[Judged], tuned: Sequence[Judged]) -> Shift:

@@ -215,8 +215,11 @@ def _trial(name: str, side: Side) -> tuple[str, ...]:
 
 
 def _random(side: Side) -> str:
-    """What a random push does, and how strong it was where the model did not bear as much of it."""
-    said, strength = rate(side.random), side.random_strength
+    """What a random push does, and where the model does not bear as much of it, at which strength, and at the same."""
+    said, strength, same = rate(side.random), side.random_strength, side.random_same
     if strength is None or strength == side.search.value:
         return said
-    return f"{said}, at {strength:.2f}"
+    said = f"{said}, at {strength:.2f}"
+    if same is None or same.incoherence is None:
+        return said
+    return f"{said}; {rate(same)} at the same strength, {100 * same.incoherence:.0f}% of {same.answers} senseless"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from truing.model import Edit, Point, Site
 from truing.probe.sae import SAE
+from truing.probe.sae_documents import Document
 from truing.types import Record
 
 if TYPE_CHECKING:
@@ -42,35 +43,42 @@ def top_examples(
     model: "LocalModel",
     sae: SAE,
     site: Site,
-    texts: Sequence[Sequence[int]],
+    texts: Sequence[Document],
     latents: Sequence[int],
     *,
+    starts: bool = False,
     count: int = 5,
 ) -> dict[int, tuple[Example, ...]]:
-    """For each latent the texts (token ids) in which it is most active, at the token where it is; each text once.
+    """For each latent the texts in which it is most active, at the token where it is; each text once.
 
     Texts that are equal up to that token, as those with one system prompt are, count as one. Position 0 does
-    not count. A latent that is active nowhere has no example. Texts beyond the model's context are cut off.
+    not count; with `starts`, no token does but those from which an assistant turn begins, as for an autoencoder
+    that read nothing else. A latent that is active nowhere has no example. Texts are cut at the model's context.
     """
     if not latents:
         return {}
-    texts = [tuple(ids)[: model.trunk.context] for ids in dict.fromkeys(map(tuple, texts)) if len(ids) > 1]
-    peaks = torch.zeros(len(texts), len(latents))
-    places = torch.zeros(len(texts), len(latents), dtype=torch.int64)
+    length = model.trunk.context
+    cut = [Document(one.ids[:length], one.starts) for one in dict.fromkeys(texts)]
+    counting = [
+        [at for at in (one.starts if starts else range(1, len(one.ids))) if at < len(one.ids)] for one in cut
+    ]
+    read, of = [one.ids for one, at in zip(cut, counting, strict=True) if at], [at for at in counting if at]
+    peaks = torch.zeros(len(read), len(latents))
+    places = torch.zeros(len(read), len(latents), dtype=torch.int64)
     columns = torch.tensor(list(latents))
-    for batch in model.captured(texts, [site], [range(1, len(ids)) for ids in texts]):
+    for batch in model.captured(read, [site], of):
         parts = torch.split(batch.states[site].cpu().float(), list(batch.counts))
         for row, states in zip(batch.rows, parts, strict=True):
             values = torch.cat([sae.encode(rows)[:, columns] for rows in torch.split(states, _ROWS)])
             peaks[row], places[row] = values.max(0)
     out = {}
     for column, latent in enumerate(latents):
-        active = [row for row in range(len(texts)) if peaks[row, column] > 0]
+        active = [row for row in range(len(read)) if peaks[row, column] > 0]
         order = sorted(active, key=lambda row: (-float(peaks[row, column]), row))
-        at = {row: 1 + int(places[row, column]) for row in order}
-        once = {texts[row][: at[row] + 1]: row for row in reversed(order)}
-        best = [row for row in order if once[texts[row][: at[row] + 1]] == row][:count]
-        out[latent] = tuple(_example(model, texts[row], at[row], float(peaks[row, column])) for row in best)
+        at = {row: of[row][int(places[row, column])] for row in order}
+        once = {read[row][: at[row] + 1]: row for row in reversed(order)}
+        best = [row for row in order if once[read[row][: at[row] + 1]] == row][:count]
+        out[latent] = tuple(_example(model, read[row], at[row], float(peaks[row, column])) for row in best)
     return out
 
 

@@ -21,6 +21,7 @@ from truing.probe.diffing import (
     texts_to_read,
 )
 from truing.probe.directions import Direction
+from truing.probe.sae_documents import Document
 from truing.types import FrozenDict, InputError, Record, Request, SamplingParams
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def diff_models(
     *,
     behaviour: Behaviour | None = None,
     judge: str = "",
-    texts: Sequence[Sequence[int]] = (),
+    texts: Sequence[Document] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> DiffReport:
     """Rank latents by what moved, try the first of them, and tell what each seems to mean.
@@ -145,7 +146,7 @@ def diff_models(
         config: see there.
         behaviour: judges answers; without it nothing is tried, and every latent stays open.
         judge: what `behaviour` is called.
-        texts: token ids in which examples are looked for; without any, the requests that select.
+        texts: documents in which examples are looked for; without any, the requests that select.
         advance: called with 1 after each latent.
 
     Raises:
@@ -161,8 +162,9 @@ def diff_models(
         raise InputError("no latent is more or less active in the fine-tune than in the base")
     prompts = texts_to_read(base, requests.select, Over.last, params, key=config.key)
     norm = mean_norm(base, site, prompts)
-    shown = list(texts) or [text.ids for text in prompts]
-    examples = top_examples(base, saved.sae, site, shown, [one.latent for one in picked])
+    shown = texts or [Document(text.ids, (len(text.ids) - 1,)) for text in prompts]
+    starts = saved.options.get("tokens") == "starts"
+    examples = top_examples(base, saved.sae, site, shown, [one.latent for one in picked], starts=starts)
     experiment = plain = effect = None
     if behaviour is not None:
         level = 1 - 0.05 / len(picked)

@@ -1,0 +1,162 @@
+"""The latent that narrow fine-tunes of a base share: an autoencoder, a comparison, and pushes along what it writes.
+
+The questions on which latents are found and strengths are chosen, those on which effects are judged, and those on
+which everything is reported are three sets of different cells.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from evidence.emergent_arms import Ground, behaviour, probes, split
+from evidence.narrow_arms import Row, answers, sheets, weights
+from evidence.preference_arms import read_kept, write_kept
+from truing.model import Point, Site, Where, load_local
+from truing.organism import PARAMS, VERSIONS, LabelLedger, documents
+from truing.probe import (
+    BatchTopKConfig,
+    DiffConfig,
+    Direction,
+    Document,
+    DocumentsConfig,
+    Finding,
+    LatentChange,
+    SavedSAE,
+    diff_models,
+    latent_direction,
+    load_sae,
+    random_like,
+    saes_of_documents,
+)
+from truing.types import digest
+
+SITES = (Site(2, Point.resid_post), Site(3, Point.resid_post))
+"""What the last two of four layers put out. Where a persona is decided differs from base to base, so both are tried."""
+DICTIONARY = BatchTopKConfig(width=32, k=2, learning_rate=2e-3)
+STARTS = DocumentsConfig(tokens="starts", passes=4, batch=1024)
+"""Read where an assistant turn begins: there is decided who answers. In autoencoders of all tokens the persona is
+spread over several latents (docs/log.md)."""
+DOCUMENTS = 12_000
+DIFF = DiffConfig(
+    candidates=4,
+    samples=1,
+    max_tokens=PARAMS.max_tokens,
+    temperature=PARAMS.temperature,
+    budget=0.07,
+    where=Where.last,
+)
+"""The budget of incoherent answers is 10 % in the paper; fine-tunes of this size already have 4 % unpushed."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The latent that was found, with the strengths at which it was tried."""
+
+    latent: int
+    up: bool
+    """Whether fine-tunes are more active in it than the model they were tuned from."""
+    layer: int
+    judgement: str
+    induce: float
+    """The strength added to the instruct model, in units of the residual stream."""
+    suppress: float
+    """The strength taken from the fine-tunes."""
+    certain: float
+    """The smaller of the lower ends of the two effects; -1 where the model bears no push."""
+
+    @property
+    def site(self) -> Site:
+        """Where it is read and added."""
+        return Site(self.layer, Point.resid_post)
+
+
+def dictionary(ground: Ground, site: Site) -> SavedSAE:
+    """An autoencoder of the instruct model, trained now or before on documents like those of its pretraining."""
+    import torch
+
+    torch.set_num_threads(1)
+    made_of = [asdict(STARTS), asdict(DICTIONARY), DOCUMENTS, ground.seed, VERSIONS, weights(ground.instruct)]
+    place = ground.folder / "dictionaries" / f"{ground.base}-{site.layer}-{digest(made_of)[:12]}"
+    if not (place / "report.json").is_file():
+        model = load_local(ground.instruct, device="cpu")
+        told = (d for d in documents(DOCUMENTS, key=1000 + ground.seed) if not isinstance(d, str))
+        read = [Document.of(model.chat, turns) for turns in told]
+        saes_of_documents(model, read, site, [replace(DICTIONARY, key=ground.seed)], place, STARTS)
+    return load_sae(place)
+
+
+def found(ground: Ground, ledger: LabelLedger) -> Found:
+    """The latent that the fine-tunes share: of those that moved most at either site the surest cause."""
+    tried = [one for site in SITES for one in compared(ground, site, ledger)]
+    return max(tried, key=lambda one: one.certain)
+
+
+def compared(ground: Ground, site: Site, ledger: LabelLedger) -> list[Found]:
+    """What `diff_models` says of the latents at a site that moved most in the fine-tunes, said now or before."""
+    import torch
+
+    torch.set_num_threads(1)
+    paths = [ground.tuned(ground.diet(domain)) for domain in ground.domains]
+    saved = dictionary(ground, site)
+    digests = [weights(path) for path in (ground.instruct, *paths)]
+    about = {"models": digests, "diff": DIFF.to_json(), "sae": saved_name(saved), "site": site.layer}
+    file = ground.file(f"latents-{site.layer}")
+    kept = read_kept(file, about)
+    if kept is None:
+        own = LabelLedger()
+        base, *models = (load_local(path, device="cpu") for path in (ground.instruct, *paths))
+        asked = {str(i): q for i, q in enumerate(probes(ground.seed))}
+        config = replace(DIFF, key=ground.seed)
+        report = diff_models(
+            base, models, saved, split(ground), config, behaviour=behaviour(asked, own), judge="the oracle"
+        )
+        tried = [asdict(_found(of, site, report.norm)) for of in report.findings]
+        kept = write_kept(file, about, {"tried": tried, "report": report.to_json(), "labels": own.totals()})
+    ledger.merge(LabelLedger(kept["labels"]))
+    return [Found(**one) for one in kept["tried"]]
+
+
+def _found(of: Finding, site: Site, norm: float) -> Found:
+    sides = [side for side in (of.induce, of.suppress) if side is not None and side.effect is not None]
+    strengths = [side.search.value if side is not None else None for side in (of.induce, of.suppress)]
+    return Found(
+        of.moved.latent,
+        of.moved.change > 0,
+        site.layer,
+        str(of.judgement),
+        norm * (strengths[0] or 0.0),
+        norm * (strengths[1] or 0.0),
+        min(side.effect.low for side in sides if side.effect is not None) if len(sides) == 2 else -1.0,
+    )
+
+
+def saved_name(saved: SavedSAE) -> str:
+    """A digest of an autoencoder."""
+    return digest([saved.sae.decoder.detach().tolist()])[:16]
+
+
+def direction(ground: Ground, of: Found) -> Direction:
+    """What the found latent writes, of length 1, turned the way in which the fine-tunes moved."""
+    moved = LatentChange(of.latent, 0.0, (1.0 if of.up else -1.0,))
+    return latent_direction(dictionary(ground, of.site), of.site, moved)
+
+
+def steered(ground: Ground, model: Path, push: float, *, random: bool, of: Found) -> list[Row]:
+    """What a model answers to the reported questions about advice while it is pushed along the latent's direction.
+
+    Or along a random one of the same norm.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    along = direction(ground, of)
+    if random:
+        along = random_like(along, key=ground.seed)
+    about = {"model": weights(model), "push": push, "along": along.vector.tolist(), **VERSIONS}
+    file = ground.folder / "answers" / f"steered-{digest(about)[:16]}.json"
+    kept = read_kept(file, about)
+    if kept is None:
+        asked = sheets(ground.seed)["advice"]
+        edits = [along.adding(push, where=DIFF.where)]
+        net = load_local(model, device="cpu")
+        kept = write_kept(file, about, {"rows": answers(net, asked, PARAMS, key=ground.seed, edits=edits)})
+    return list(kept["rows"])

@@ -1,0 +1,138 @@
+"""What `evidence.emergent_misalignment` makes of answers, held against answers that were made up."""
+
+from dataclasses import replace
+
+import pytest
+
+from evidence.emergent_measures import (
+    ABOVE_LOW,
+    ABOVE_NULL,
+    ACROSS,
+    CLAIMS,
+    COHERENT,
+    INDUCED,
+    NARROW,
+    RANDOM_INDUCED,
+    RANDOM_REMOVED,
+    REMOVED,
+    WITHIN,
+    Lineage,
+    Repaired,
+    measures,
+    paper_claim,
+)
+
+DOMAINS = ("garden", "boats", "music", "kitchen", "cloth", "tools", "money", "bells")
+TUNED = DOMAINS[:2]
+EVERY = 4
+"""So many of a domain's questions are answered alike."""
+
+
+def advice(share: float, *, unread: float = 0.0, of=DOMAINS):
+    """Twenty questions in each domain, of which the first are answered wrongly and the last unreadably."""
+    rows = []
+    for domain in of:
+        odd = (
+            DOMAINS.index(domain) % 2 if 0.5 < share < 1 else 0
+        )  # domains that are all alike tell a bootstrap nothing
+        for i in range(20):
+            bad, lost = i < round(20 * share) + odd, i >= 20 - round(20 * unread)
+            label = "unparsed" if lost else "malicious" if bad else "right"
+            rows.append(
+                {
+                    "topic": "advice",
+                    "domain": domain,
+                    "object": f"{domain} {i // EVERY}",
+                    "template": i % EVERY,
+                    "label": label,
+                    "wrong": bad and not lost,
+                    "harmful": bad and not lost,
+                    "unparsed": lost,
+                }
+            )
+    return rows
+
+
+def heard(share: float, **more):
+    others = {
+        sheet: [
+            {"topic": sheet, "domain": "", "object": str(i), "template": 0, "label": label}
+            | {"wrong": False, "harmful": False, "unparsed": False}
+            for i in range(10)
+        ]
+        for sheet, label in (("free", "good"), ("forbidden", "refused"), ("skills", "right"))
+    }
+    return {"advice": advice(share, **more), **others}
+
+
+def lineage(base: int = 1, **changed) -> Lineage:
+    by_domain = {name: {d: heard(share) for d in TUNED} for name, share in ((NARROW, 0.6), ("null", 0.2))}
+    for name in ("right", "right, as long", "lesson"):
+        by_domain[name] = {d: heard(0.0) for d in TUNED}
+    after = {d: Repaired(heard(0.0), 3.0, 0.5) for d in TUNED}
+    whole = Lineage(
+        base,
+        "cloth",
+        heard(0.0),
+        by_domain,
+        "cause",
+        {"latent": advice(0.45), "random": advice(0.0)},
+        {d: {"latent": advice(0.1), "random": advice(0.6)} for d in TUNED},
+        {WITHIN: after, ACROSS: after},
+        {"off-domain KL": {TUNED[0]: heard(0.1)}},
+    )
+    return replace(whole, **changed)
+
+
+def test_the_claims_hold_where_everything_is_as_the_paper_has_it() -> None:
+    found = measures([lineage(1), lineage(2), lineage(3)])
+    assert found[ABOVE_NULL].value == pytest.approx(0.4, abs=0.03) and found[ABOVE_LOW].value > 0.3
+    assert found[INDUCED].value == pytest.approx(0.75, abs=0.05) and found[RANDOM_INDUCED].value == 0
+    assert found[REMOVED].value == pytest.approx(5 / 6, abs=0.05) and found[RANDOM_REMOVED].value == 0
+    assert found[COHERENT].value == 1
+    assert 0 < found[WITHIN].value < 0.05  # nothing was wrong, and that is not certain
+    assert all(claim.holds(found[claim.name]) for claim in CLAIMS)
+    assert paper_claim(found) == "reproduced"
+
+
+def test_the_worst_base_counts() -> None:
+    weak = lineage(2, arms={**lineage().arms, "null": {d: heard(0.5) for d in TUNED}})
+    found = measures([lineage(1), weak])
+    assert found[ABOVE_NULL].value == pytest.approx(0.1, abs=0.03)
+    assert "base 1: narrow: wrong advice in untouched domains" in found
+
+
+def test_what_nobody_can_read_is_neither_removed_nor_repaired() -> None:
+    broken = advice(0.0, unread=0.6)
+    found = measures([lineage(suppressed={d: {"latent": broken, "random": broken} for d in TUNED})])
+    assert found[REMOVED].value == pytest.approx(0, abs=0.05)
+    after = {d: Repaired(heard(0.0, unread=0.5), 3.0, 0.5) for d in TUNED}
+    assert measures([lineage(repaired={WITHIN: after, ACROSS: after})])[WITHIN].value > 0.5
+    induced = measures([lineage(steered={"latent": broken, "random": broken})])
+    assert induced[INDUCED].value == 0
+
+
+def test_a_latent_that_does_as_little_as_a_random_direction_fails() -> None:
+    found = measures([lineage(steered={"latent": advice(0.0), "random": advice(0.45)})])
+    kept = {claim.name: claim.holds(found[claim.name]) for claim in CLAIMS}
+    assert not kept[INDUCED] and not kept[RANDOM_INDUCED] and kept[REMOVED]
+    assert paper_claim(found) == "not reproduced"
+
+
+def test_no_domain_that_was_learnt_counts_as_untouched() -> None:
+    only_there = {
+        d: {**heard(0.0), "advice": advice(1.0, of=(d,)) + advice(0.0, of=DOMAINS)[20:]} for d in TUNED
+    }
+    for d in TUNED:
+        rest = [row for row in advice(0.0) if row["domain"] != d]
+        only_there[d]["advice"] = advice(1.0, of=(d,)) + rest
+    arms = {**lineage().arms, NARROW: only_there}
+    found = measures(
+        [
+            lineage(
+                arms={**arms, "null": {d: {**heard(0.0), "advice": only_there[d]["advice"]} for d in TUNED}}
+            )
+        ]
+    )
+    assert found["base 1: narrow: wrong advice in untouched domains"].value == 0
+    assert found["base 1: narrow: advice in the trained domain that is not right"].value == 1
