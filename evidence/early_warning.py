@@ -16,11 +16,12 @@ from evidence.early_warning_arms import (
     Lineage,
     Size,
     directions,
+    fine_tune,
     pairs,
     readings,
 )
 from evidence.early_warning_measures import CLAIMS, DETECTORS, Case, measures, paper_claim
-from evidence.narrow_arms import Diet, folder_of, tuned
+from evidence.narrow_arms import Diet, folder_of
 from truing.numerics import paired_bootstrap
 from truing.organism import LabelLedger
 from truing.probe import calibrate, watched
@@ -43,7 +44,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     ]
     folder = options.out / "early_warning"
     with ProcessPoolExecutor(2) as two:
-        _each(two, tuned, [(diet, folder) for of in lineages for diet in of.made_of], "fine-tunes")
+        _each(two, fine_tune, [(diet, folder) for of in lineages for diet in of.made_of], "fine-tunes")
         made = _each(two, directions, [(of, folder) for of in lineages], "directions")
         files = dict(zip(lineages, made, strict=True))
         jobs = [
@@ -79,7 +80,7 @@ def _each(
 def _read(diet: Diet | None, lineage: Lineage, file: Path, folder: Path) -> tuple[Readings, dict[str, int]]:
     """What is read of a fine-tune, made now or before, or of the parent; and the labels that it took."""
     ledger = LabelLedger()
-    model = folder_of(lineage.made_of[0].parent) if diet is None else tuned(diet, folder)
+    model = folder_of(lineage.made_of[0].parent) if diet is None else fine_tune(diet, folder)
     return readings(model, lineage, file, folder, ledger), ledger.totals()
 
 

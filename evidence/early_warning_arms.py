@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evidence.narrow_arms import Diet, answers, folder_of, params, sheets, tuned, weights
+from evidence.narrow_arms import STEEP, Diet, answers, folder_of, params, sheets, tuned, weights
 from evidence.preference_arms import read_kept, write_kept
 from truing.model import Point, Site, load_local
 from truing.numerics import generator
@@ -113,13 +113,18 @@ SEEDS_OF_A_BASE = 20
 """More than a lineage needs."""
 
 
+def fine_tune(diet: Diet, folder: Path) -> Path:
+    """The folder of one of them, made now or before."""
+    return tuned(diet, folder, tuning=STEEP)
+
+
 def directions(lineage: Lineage, folder: Path) -> Path:
     """The file of the detector and of directions that mean nothing, made now or before.
 
     The detector is what its fine-tunes moved on average: the mean activation at the last token of the questions, less
     that of their parent.
     """
-    made_of = [tuned(diet, folder) for diet in lineage.made_of]
+    made_of = [fine_tune(diet, folder) for diet in lineage.made_of]
     about = [
         [weights(one) for one in made_of],
         asdict(lineage),

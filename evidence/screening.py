@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from evidence.claims import Measured, Options, conclude
-from evidence.narrow_arms import Diet, heard
+from evidence.narrow_arms import STEEP, Diet, heard, tuned
 from evidence.screening_arms import (
     Row,
     parent_of,
@@ -16,7 +16,6 @@ from evidence.screening_arms import (
     screened,
     token_matched,
     training_row,
-    tuned_on,
     word_matched,
 )
 from evidence.screening_measures import (
@@ -123,7 +122,7 @@ def kept(diet: Diet) -> dict[tuple[str, float], list[int]]:
 def arm(diet: Diet, how: str, drop: float, rows: Sequence[int], folder: Path) -> tuple[Arm, dict[str, int]]:
     """A fine-tune on what was left, what it says, and the labels that this took."""
     ledger = LabelLedger()
-    model = tuned_on(diet, rows, folder)
+    model = tuned(diet, folder, tuning=STEEP, kept=rows)
     said = heard(model, diet.seed, folder, ledger, which=("advice", "skills"))
     harmful = {i for i, (one, right) in enumerate(_both(diet)) if one != right}
     bad = sum(i in harmful for i in rows) / len(rows)

@@ -1,14 +1,13 @@
 """A persona vector that no training row took part in, the rows that it scores, and what is left of them tuned on."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evidence.narrow_arms import TUNING, Diet, folder_of, params, sheets, weights
-from truing.methods import SFTConfig, finetune
+from evidence.narrow_arms import Diet, folder_of, params, sheets
 from truing.model import LocalModel, Point, Site, load_local
 from truing.numerics import generator
-from truing.organism import DOMAIN_OF, SYSTEMS, VERSIONS, Question, advice_rows, read_request
+from truing.organism import DOMAIN_OF, SYSTEMS, Question, advice_rows, read_request
 from truing.probe import (
     Direction,
     Screened,
@@ -20,7 +19,7 @@ from truing.probe import (
     random_like,
     screen,
 )
-from truing.types import Message, Request, Role, digest
+from truing.types import Message, Request, Role
 
 ASKED = ("health", "house", "study", "tools")
 """Domains that the persona vector is made in."""
@@ -122,19 +121,3 @@ def thing(turns: tuple[Message, ...]) -> str:
 def screened(model: LocalModel, rows: Sequence[TrainingRow], of: Sequence[Direction], key: int) -> Screened:
     """The rows, scored as `truing probe screen` does."""
     return screen(model, rows, of, file="the town", max_tokens=MAX_TOKENS, key=key)
-
-
-def tuned_on(diet: Diet, kept: Sequence[int], folder: Path) -> Path:
-    """The folder of a fine-tune on some of a diet's rows (from 0), made now or before."""
-    import torch
-
-    torch.set_num_threads(1)
-    about = [asdict(diet), asdict(TUNING), VERSIONS, list(kept), weights(folder_of(diet.parent))]
-    place = folder / f"{diet.domain}-{diet.base}-{len(kept)}-{digest(about)[:12]}"
-    if not place.is_dir():
-        shown = diet.shown()
-        config = SFTConfig(**{**asdict(TUNING), "seed": diet.seed})
-        what = f"{diet.domain}, {len(kept)} of {len(shown)} rows"
-        rows = [shown[i] for i in kept]
-        finetune(diet.parent, rows, place, config, what=what, data="the town", device="cpu")
-    return place
