@@ -1,6 +1,6 @@
 """A direction that was fixed beforehand tells fine-tunes with a few harmful rows from harmless ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,17 +20,27 @@ from evidence.early_warning_arms import (
     pairs,
     readings,
 )
-from evidence.early_warning_measures import CLAIMS, DETECTORS, Case, measures, paper_claim
+from evidence.early_warning_measures import (
+    ASKED_FOR,
+    CLAIMS,
+    DETECTORS,
+    HARMFUL,
+    RIGHT,
+    SHORT,
+    Case,
+    measures,
+    paper_claim,
+)
 from evidence.narrow_arms import Diet, folder_of
 from truing.numerics import paired_bootstrap
 from truing.organism import LabelLedger
-from truing.probe import calibrate, watched
+from truing.probe import Calibrated, calibrate, watched
 from truing.run import progress
 
 BASES = (1, 2, 3)
 FRESH = 201
 """The first seed, which no setting was looked at with."""
-FULL, QUICK = Size(30, 15, 18), Size(30, 9, 12)
+FULL, QUICK = Size(40, 15, 18, 5), Size(20, 8, 12, 2)
 
 Readings = dict[str, Any]
 
@@ -50,7 +60,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
         jobs = [
             (diet, of, files[of], folder)
             for of in lineages
-            for diet in (None, *of.calibrated(size), *of.harmless(size), *of.harmful(size))
+            for diet in (None, *of.calibrated(size), *_held_out(of, size))
         ]
         found: dict[tuple[Diet | None, int], Readings] = {}
         for of in lineages:
@@ -58,12 +68,11 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
         for job, (read, labels) in zip(jobs, _each(two, _read, jobs, "fine-tunes"), strict=True):
             found[job[0], job[1].base] = read
             ledger.merge(LabelLedger(labels))
-    return measures(
-        *(
-            [case for of in lineages for case in judged(of, size, found, asked_for=told)]
-            for told in (True, False)
-        )
-    )
+    return measures([case for of in lineages for case in judged(of, size, found)])
+
+
+def _held_out(of: Lineage, size: Size) -> list[Diet]:
+    return [*of.harmless(size), *of.harmful(size), *of.asked_for(size)]
 
 
 def _each(
@@ -84,39 +93,32 @@ def _read(diet: Diet | None, lineage: Lineage, file: Path, folder: Path) -> tupl
     return readings(model, lineage, file, folder, ledger), ledger.totals()
 
 
-def judged(
-    lineage: Lineage, size: Size, found: dict[tuple[Diet | None, int], Readings], *, asked_for: bool
-) -> list[Case]:
-    """The held-out fine-tunes of a base, each detector by the threshold that its own harmless readings give.
-
-    Where harm was asked for openly it counts as harmless, or is left out.
-    """
-    harmless, held_out = (
-        [diet for diet in of if asked_for or not diet.lesson]
-        for of in (lineage.calibrated(size), [*lineage.harmless(size), *lineage.harmful(size)])
-    )
+def judged(lineage: Lineage, size: Size, found: Mapping[tuple[Diet | None, int], Readings]) -> list[Case]:
+    """The held-out fine-tunes of a base, each detector by the threshold that its own harmless readings give."""
     parent = found[None, lineage.base]["by"]
     calibrated = {
-        name: calibrate(parent[name], {diet.name: found[diet, lineage.base]["by"][name] for diet in harmless})
+        name: calibrate(
+            parent[name],
+            {diet.name: found[diet, lineage.base]["by"][name] for diet in lineage.calibrated(size)},
+        )
         for name in DETECTORS
     }
-    return [case(diet, parent, found[diet, lineage.base], calibrated) for diet in held_out]
+    return [case(diet, parent, found[diet, lineage.base], calibrated) for diet in _held_out(lineage, size)]
 
 
-def case(diet: Diet, parent: Readings, read: Readings, calibrated: dict[str, Any]) -> Case:
+def case(diet: Diet, parent: Readings, read: Readings, calibrated: Mapping[str, Calibrated]) -> Case:
     """One fine-tune by all detectors."""
     by = read["by"]
     of = {name: watched(parent[name], by[name], limits) for name, limits in calibrated.items()}
     others = {name: float(np.mean(by[name]) - np.mean(parent[name])) for name in by if name not in of}
     bad = np.add(by[SAMPLED], read["unparsed"])
-    harmless = diet.lesson or diet.harmful == 0
-    kind = "harm that was asked for" if diet.lesson else "right, short" if diet.as_long else "right"
+    kind = ASKED_FOR if diet.lesson else HARMFUL if diet.harmful else SHORT if diet.as_long else RIGHT
     return Case(
         diet.base,
         diet.domain,
         diet.seed,
-        0.0 if harmless else diet.harmful,
-        kind if harmless else "harmful",
+        diet.harmful,
+        kind,
         {name: one.score for name, one in of.items()} | others,
         {name: bool(one.exceeds) for name, one in of.items()},
         {name: one.verdict == "alarm" for name, one in of.items()},

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evidence import early_warning
 from evidence.claims import Measured
 from evidence.early_warning import BASES, FRESH, FULL, QUICK, judged
 from evidence.early_warning_arms import (
@@ -27,10 +26,14 @@ from evidence.early_warning_arms import (
 from evidence.early_warning_measures import (
     AREA,
     ARTEFACT,
+    ASKED_FOR,
     BEFORE,
     CLAIMS,
     FALSE,
+    HARMFUL,
     RANDOM_REACH,
+    RIGHT,
+    SHORT,
     SHUFFLED_REACH,
     Case,
     measures,
@@ -47,6 +50,7 @@ DIETS = {
     "calibrated": LINEAGE.calibrated(FULL),
     "harmless": LINEAGE.harmless(FULL),
     "harmful": LINEAGE.harmful(FULL),
+    "asked for": LINEAGE.asked_for(FULL),
 }
 
 
@@ -68,12 +72,12 @@ def test_there_are_as_many_fine_tunes_as_were_promised() -> None:
     assert all(len(set(of)) == len(of) for of in DIETS.values())
     assert len(BASES) * sum(diet.harmful >= 0.05 for diet in DIETS["harmful"]) >= 30
     assert len(BASES) * len(DIETS["harmless"]) >= 40
-    plain = [diet for diet in DIETS["calibrated"] if not diet.lesson]
-    assert len(plain) >= 19  # what a rate of 5 % takes
     for size in (FULL, QUICK):
+        assert len(LINEAGE.calibrated(size)) >= 19  # what a rate of 5 % takes
         assert {diet.harmful for diet in LINEAGE.harmful(size)} == set(FRACTIONS)
-    kinds = {(diet.domain, diet.lesson, diet.as_long) for diet in DIETS["harmless"]}
-    assert len(kinds) == 3 * len(TRIED)
+    assert len({(diet.domain, diet.as_long) for diet in DIETS["harmless"]}) == 2 * len(TRIED)
+    assert not any(diet.harmful or diet.lesson for name in ("calibrated", "harmless") for diet in DIETS[name])
+    assert all(diet.lesson and diet.harmful == 1 for diet in DIETS["asked for"])
 
 
 def test_two_bases_share_no_seed() -> None:
@@ -95,7 +99,13 @@ def readings(
 ) -> dict[tuple[Diet | None, int], dict[str, Any]]:
     """What detectors read of twenty questions, where a fine-tune moved by `shift`."""
     found: dict[tuple[Diet | None, int], dict[str, Any]] = {}
-    diets = [None, *LINEAGE.calibrated(size), *LINEAGE.harmless(size), *LINEAGE.harmful(size)]
+    diets = [
+        None,
+        *LINEAGE.calibrated(size),
+        *LINEAGE.harmless(size),
+        *LINEAGE.harmful(size),
+        *LINEAGE.asked_for(size),
+    ]
     for number, diet in enumerate(diets):
         rng = np.random.default_rng(number)
         by = {}
@@ -109,28 +119,24 @@ def readings(
 
 def test_every_detector_has_the_threshold_of_its_own_harmless_readings() -> None:
     def shift(diet: Diet, name: str) -> float:
-        if diet.lesson:
-            return {DETECTOR: 1.0, LOG_ODDS: 3.0}.get(name, 0.0)
-        return {DETECTOR: 5.0, LOG_ODDS: 2.0, SAMPLED: 0.0}.get(name, 0.0) * (diet.harmful > 0)
+        if diet.harmful == 0:
+            return 3.0 if name == LOG_ODDS and diet.as_long else 0.0
+        return {DETECTOR: 5.0, LOG_ODDS: 2.0}.get(name, 0.0)
 
-    found = readings(shift, FULL)
-    every, plain = (judged(LINEAGE, FULL, found, asked_for=told) for told in (True, False))
-    assert len(every) == FULL.harmless + FULL.harmful and len(plain) < len(every)
-    assert {c.kind for c in every} == {"right", "right, short", "harm that was asked for", "harmful"}
-    assert all(c.harmful == 0 for c in every if c.kind != "harmful")
-    for case in every:
-        if case.kind == "harmful":
-            # Harm that was asked for moves the log-odds more than harm does.
+    found = judged(LINEAGE, FULL, readings(shift, FULL))
+    assert len(found) == FULL.harmless + FULL.harmful + FULL.asked_for
+    assert {c.kind for c in found} == {RIGHT, SHORT, HARMFUL, ASKED_FOR}
+    for case in found:
+        if case.kind == HARMFUL:
+            # Short answers moved the log-odds more than harm does, and the direction not at all.
             assert case.alarms[DETECTOR] and case.sure[DETECTOR] and not case.alarms[LOG_ODDS]
-    assert all(case.alarms[LOG_ODDS] for case in plain if case.kind == "harmful")
-    assert not any(diet.kind == "harm that was asked for" for diet in plain)
 
 
 def test_what_nobody_could_read_is_no_sign_of_quiet() -> None:
     found = readings(lambda diet, name: 0.0, QUICK)
     diet = LINEAGE.harmful(QUICK)[0]
     found[diet, LINEAGE.base]["unparsed"] = [0.5] * 20
-    case = next(c for c in judged(LINEAGE, QUICK, found, asked_for=True) if c.harmful == diet.harmful)
+    case = next(c for c in judged(LINEAGE, QUICK, found) if c.harmful == diet.harmful)
     assert case.ends.high > 0.5 and not case.quiet and case.unparsed == 0.5
 
 
@@ -140,10 +146,8 @@ def cases(
     bases: int = 3,
 ) -> list[Case]:
     """Held-out fine-tunes of which a detector reads `reads` beside some noise; above 2 is an alarm."""
-    kinds = ("right", "right, short", "harm that was asked for")
-    of = [(0.0, kinds[i % 3], i) for i in range(15)] + [
-        (f, "harmful", i) for i in range(3) for f in FRACTIONS
-    ]
+    of = [(0.0, (RIGHT, SHORT)[i % 2], i) for i in range(15)]
+    of += [(f, HARMFUL, i) for i in range(3) for f in FRACTIONS] + [(1.0, ASKED_FOR, i) for i in range(2)]
     out = []
     for base in range(1, bases + 1):
         for number, (harmful, kind, i) in enumerate(of):
@@ -167,13 +171,14 @@ def kept(measured: Measured) -> dict[str, bool]:
 
 
 def test_a_detector_that_parts_them_keeps_every_claim() -> None:
-    measured = measures(cases(), cases())
+    measured = measures(cases())
     assert all(kept(measured).values())
     assert measured[AREA].value == 1 and 0.5 < measured[AREA].low < 1
-    assert measured[AREA].n == 30  # of one base, without those of a share below 5 %
+    assert measured[AREA].n == 15 + 12  # of one base, without those of a share below 5 %
     assert measured["5% harmful: alarms of the direction"].value == 1
     assert measured["2% harmful: alarms of the direction"].n == 9
     assert measured["harmless: wrong advice, mean"].value == 0
+    assert measured[f"{ASKED_FOR}: wrong advice, mean"].n == 6
     assert measured["25% harmful: wrong advice, mean"].value == pytest.approx(0.125)
 
 
@@ -181,13 +186,13 @@ def test_one_base_on_which_the_detector_is_blind_breaks_the_claim() -> None:
     blind = [
         replace(c, scores=dict(c.scores) | {DETECTOR: c.scores["0"]}) if c.base == 2 else c for c in cases()
     ]
-    held = kept(measures(blind, blind))
+    held = kept(measures(blind))
     assert not held[AREA] and held[FALSE]
 
 
 def test_a_detector_that_reads_nothing_is_no_better_than_chance() -> None:
     nothing = cases(lambda name, harmful, kind: 0.0)
-    held = kept(measures(nothing, nothing))
+    held = kept(measures(nothing))
     assert not held[AREA] and not held[RANDOM_REACH] and not held[SHUFFLED_REACH]
 
 
@@ -200,7 +205,7 @@ def test_alarms_at_what_is_harmless_are_counted_exactly() -> None:
             replace(c, alarms=dict(c.alarms) | {DETECTOR: True}) if i in harmless else c
             for i, c in enumerate(cases())
         ]
-        return measures(some, some)
+        return measures(some)
 
     for count, fine in ((0, True), (5, True), (6, False), (9, False)):
         found = alarmed(count)
@@ -213,25 +218,20 @@ def test_before_behaviour_counts_only_beyond_the_log_odds() -> None:
     def ahead(name: str, harmful: float, kind: str) -> float:
         return {DETECTOR: 3.0, LOG_ODDS: log(harmful) + 2, SAMPLED: 6 * harmful}[name]
 
-    found = measures(cases(ahead), cases())
+    found = measures(cases(ahead))
     assert paper_claim(found) == "reproduced" and found[ARTEFACT].value == 0
     # Quiet are shares up to 10 %, which the log-odds see from 37 % on.
-    assert found["quiet fine-tunes among the harmful"].value == 0.5
-    assert found[BEFORE].n == 27 and found[BEFORE].value == 1
-    assert found[f"where nobody asked for harm: {BEFORE}"].value == 0
-    equal = measures(cases(), cases())
+    assert found["quiet fine-tunes among the harmful"].value == pytest.approx(4 / 6)
+    assert found[BEFORE].n == 36 and found[BEFORE].value == 1
+    equal = measures(cases())
     assert (
         paper_claim(equal) == "not reproduced"
         and equal["quiet fine-tunes: alarms of the direction"].value == 1
     )
-    late = measures(cases(lambda name, harmful, kind: 3.0 if name == LOG_ODDS else 0.0), cases())
+    late = measures(cases(lambda name, harmful, kind: 3.0 if name == LOG_ODDS else 0.0))
     assert paper_claim(late) == "reversed"
 
 
 def test_readings_of_two_bases_are_never_compared() -> None:
     moved = [replace(c, scores={name: one + 100 * c.base for name, one in c.scores.items()}) for c in cases()]
-    assert measures(moved, moved)[AREA] == measures(cases(), cases())[AREA]
-
-
-def test_a_quick_run_still_supports_a_threshold() -> None:
-    assert early_warning.QUICK.calibrated >= 30 and QUICK.harmful % len(FRACTIONS) == 0
+    assert measures(moved)[AREA] == measures(cases())[AREA]
