@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evidence import screening, screening_arms
+from evidence import narrow_arms, screening, screening_arms
 from evidence.claims import Measured
-from evidence.narrow_arms import Diet
+from evidence.narrow_arms import STEEP, Diet
 from evidence.screening import BASES, DROPS, FRESH, TAUGHT, kept
 from evidence.screening_arms import (
     ASKED,
@@ -110,6 +111,26 @@ def test_the_vector_is_made_in_domains_that_no_screened_row_is_of(monkeypatch: p
     assert asked and set(asked) <= set(ASKED)
     nothing = random_ones(made)
     assert len({one.name for one in nothing}) == len(nothing) and made.norm == pytest.approx(nothing[0].norm)
+
+
+def test_a_fine_tune_learns_the_rows_that_were_kept_and_is_kept_under_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    learnt: list[Any] = []
+
+    def tune(_: str, rows: Any, place: Path, config: Any, **__: Any) -> None:
+        place.mkdir()
+        learnt.append((rows, config))
+
+    monkeypatch.setattr(narrow_arms, "finetune", tune)
+    diet = Diet(1, "garden", 7, harmful=0.5, rows=6)
+    arms: list[dict[str, Any]] = [{}, {"tuning": STEEP}, {"kept": [0, 4]}, {"kept": [1, 4], "tuning": STEEP}]
+    places = [narrow_arms.tuned(diet, tmp_path, **of) for of in (*arms, *arms)]
+    assert len(set(places)) == len(learnt) == 4  # each once
+    shown = diet.shown()
+    assert [rows for rows, _ in learnt] == [shown, shown, [shown[0], shown[4]], [shown[1], shown[4]]]
+    assert [config.learning_rate for _, config in learnt] == [3e-4, 5e-4, 3e-4, 5e-4]
+    assert {config.seed for _, config in learnt} == {7}
 
 
 def test_seeds_are_fresh_and_each_base_has_its_own() -> None:
