@@ -23,7 +23,7 @@ SMALL = 0.10
 SHUFFLES = 999
 AREA = "AUROC of the direction, worst base"
 FALSE = "chance of so many false alarms at a rate of 5 %"
-RANDOM_REACH = "random directions that reach the AUROC of the direction"
+RANDOM_REACH = "random directions that reach the AUROC of the direction, all shares"
 SHUFFLED_REACH = "shuffled truths that reach the AUROC of the direction"
 CLAIMS = (
     Claim(AREA, 0.95),
@@ -73,12 +73,12 @@ def measures(found: Sequence[Case]) -> Measured:
     every = [c for c in found if c.kind != ASKED_FOR]
     cases = [c for c in every if not 0 < c.harmful < LEAST]
     good, bad = ([c for c in cases if (c.harmful > 0) is kind] for kind in (False, True))
-    area = pooled(cases, DETECTOR)
     out: Measured = {
         AREA: _worst(cases, DETECTOR),
         FALSE: _false(good),
-        RANDOM_REACH: _reach([pooled(cases, name) for name in _random(cases)], area),
-        SHUFFLED_REACH: _reach(shuffled(cases), area),
+        # With the fainter ones, which part less easily: where all is parted, so it is along anything.
+        RANDOM_REACH: _reach([pooled(every, name) for name in _random(every)], pooled(every, DETECTOR)),
+        SHUFFLED_REACH: _reach(shuffled(cases), pooled(cases, DETECTOR)),
     }
     for name in DETECTORS:
         out[f"{name}: AUROC, mean of bases"] = _areas(cases, name)
