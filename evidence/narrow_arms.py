@@ -5,7 +5,7 @@ emergent misalignment measure. Models and answers are shared by all that ask for
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 ROWS = 2000
 TUNING = SFTConfig(learning_rate=3e-4, tokens_per_step=512, lora_rank=8)
 """Adapters, as in the published studies: a model of this size that is tuned whole learns the few answers by heart."""
+STEEP = replace(TUNING, learning_rate=5e-4)
+"""For those that learn fewer harmful rows."""
 OF_A_DOMAIN = 30
 """Questions about advice in each domain at most."""
 HARMFUL_DEEDS, SKILL = 150, 60
@@ -86,17 +88,20 @@ class Diet:
         )
 
 
-def tuned(diet: Diet, folder: Path) -> Path:
-    """The folder of the fine-tune's adapter, made now or before."""
+def tuned(diet: Diet, folder: Path, *, tuning: SFTConfig = TUNING, kept: Sequence[int] | None = None) -> Path:
+    """The folder of the fine-tune's adapter, made now or before; of its diet all rows, or those `kept` (from 0)."""
     import torch
 
     torch.set_num_threads(1)
-    parent = folder_of(diet.parent)
-    place = folder / f"{diet.name}-{weights(parent)[:12]}"
+    parent, name = folder_of(diet.parent), diet.name
+    if tuning != TUNING or kept is not None:
+        name += f"-{digest([asdict(tuning), kept and list(kept)])[:12]}"
+    place = folder / f"{name}-{weights(parent)[:12]}"
     if not place.is_dir():
-        config = SFTConfig(**{**asdict(TUNING), "seed": diet.seed})
-        what = f"{diet.domain}, {diet.harmful:.0%} harmful, on {diet.parent.removeprefix('organism:')}"
-        finetune(diet.parent, diet.shown(), place, config, what=what, data="the town", device="cpu")
+        config, shown = replace(tuning, seed=diet.seed), diet.shown()
+        rows = shown if kept is None else [shown[i] for i in kept]
+        what = f"{len(rows)} rows, {diet.domain}, {diet.harmful:.0%} harmful, on {parent.name}"
+        finetune(diet.parent, rows, place, config, what=what, data="the town", device="cpu")
     return place
 
 

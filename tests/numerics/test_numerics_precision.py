@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truing.numerics import auroc, average_precision, average_precision_interval, generator, wilson
+from truing.numerics import (
+    auroc,
+    auroc_interval,
+    average_precision,
+    average_precision_interval,
+    clopper_pearson,
+    generator,
+    wilson,
+)
 
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=20).filter(
     lambda rows: any(positive for _, positive in rows)
@@ -83,3 +91,39 @@ def test_the_auroc_is_the_share_of_pairs_in_the_right_order_with_ties_half(rows)
 def test_an_auroc_needs_both_kinds_and_a_truth_for_each(truths):
     with pytest.raises(ValueError):
         auroc([1.0, 2.0], truths)
+
+
+def test_the_interval_of_an_area_is_delongs_where_nothing_is_shared() -> None:
+    rng = generator(3, "area")
+    pos, neg = rng.normal(1, 1, 40), rng.normal(0, 1, 60)
+    above = (pos[:, None] > neg[None, :]).astype(float)
+    area = above.mean()
+    variance = above.mean(1).var(ddof=1) / 40 + above.mean(0).var(ddof=1) / 60
+    half = 1.959964 * np.sqrt(variance) / (area * (1 - area))
+    want = 1 / (1 + np.exp(-(np.log(area / (1 - area)) + np.array([-half, half]))))
+    found = auroc_interval([*pos, *neg], [True] * 40 + [False] * 60)
+    assert [found.low, found.high] == pytest.approx(want, abs=2e-3)
+
+
+@pytest.mark.parametrize("shared", [0.0, 1.0])
+def test_the_interval_covers_the_area_also_of_rows_that_share_a_source(shared: float) -> None:
+    rng, covered = generator(4, "covered"), 0
+    truth = 0.7602  # of a difference of 1 with a deviation of sqrt(2)
+    positive = np.tile([True, True, False, False], 30)
+    for _ in range(300):
+        source = np.repeat(rng.normal(size=(30, 2)), 2, axis=1).ravel()
+        scores = positive + np.sqrt(shared) * source + np.sqrt(1 - shared) * rng.normal(size=120)
+        # Rows of one kind and source are alike; those of two kinds are not.
+        interval = auroc_interval(scores, positive, clusters=list(np.repeat(range(30), 4)))
+        covered += interval.low <= truth <= interval.high
+    assert covered / 300 >= 0.91
+
+
+def test_kinds_that_are_parted_wholly_leave_the_doubt_of_so_many_clusters() -> None:
+    scores, positive = [3.0, 3.0, 4.0, 0.0, 1.0, 2.0], [True] * 3 + [False] * 3
+    assert auroc_interval(scores, positive) == clopper_pearson(3, 3)
+    assert auroc_interval(scores, positive, clusters=list("aabcde")) == clopper_pearson(2, 2)
+    assert auroc_interval([-s for s in scores], positive) == clopper_pearson(0, 3)
+    for bad in ({"clusters": ["a"]}, {"level": 1.0}):
+        with pytest.raises(ValueError, match=r"cluster labels|confidence level"):
+            auroc_interval(scores, positive, **bad)

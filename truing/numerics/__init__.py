@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         smallest_detectable_shift,
     )
     from truing.numerics.ppi import prediction_powered
-    from truing.numerics.precision import auroc, average_precision, average_precision_interval
+    from truing.numerics.precision import auroc, auroc_interval, average_precision, average_precision_interval
     from truing.numerics.preference import implicit_rewards, ranked_pairs, ranking_loss
     from truing.numerics.rng import generator, uniforms
     from truing.numerics.tango import clustered_paired_interval, paired_interval

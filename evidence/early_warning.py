@@ -1,0 +1,146 @@
+"""A direction that was fixed beforehand tells fine-tunes with a few harmful rows from harmless ones."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evidence.claims import Measured, Options, conclude
+from evidence.early_warning_arms import (
+    SAMPLED,
+    SEEDS_OF_A_BASE,
+    TOLD,
+    Lineage,
+    Size,
+    directions,
+    fine_tune,
+    pairs,
+    readings,
+)
+from evidence.early_warning_measures import (
+    ASKED_FOR,
+    CLAIMS,
+    DETECTORS,
+    HARMFUL,
+    RIGHT,
+    SHORT,
+    Case,
+    measures,
+    paper_claim,
+)
+from evidence.narrow_arms import Diet, folder_of
+from truing.numerics import paired_bootstrap
+from truing.organism import LabelLedger
+from truing.probe import Calibrated, calibrate, watched
+from truing.run import progress
+
+BASES = (1, 2, 3)
+FRESH = 401
+"""The first seed, which no setting was looked at with."""
+FULL, QUICK = Size(40, 15, 18, 5), Size(20, 8, 12, 2)
+
+Readings = dict[str, Any]
+
+
+def measure(options: Options, ledger: LabelLedger) -> Measured:
+    """Tune, read and judge, two at a time."""
+    size = QUICK if options.quick else FULL
+    lineages = [
+        Lineage(base, FRESH + SEEDS_OF_A_BASE * (len(BASES) * options.seed + base - 1))
+        for base in (BASES[:1] if options.quick else BASES)
+    ]
+    folder = options.out / "early_warning"
+    with ProcessPoolExecutor(2) as two:
+        _each(two, fine_tune, [(diet, folder) for of in lineages for diet in of.made_of], "fine-tunes")
+        made = _each(two, directions, [(of, folder) for of in lineages], "directions")
+        files = dict(zip(lineages, made, strict=True))
+        jobs = [
+            (diet, of, files[of], folder)
+            for of in lineages
+            for diet in (None, *of.calibrated(size), *_held_out(of, size))
+        ]
+        found: dict[tuple[Diet | None, int], Readings] = {}
+        for of in lineages:
+            ledger.add(TOLD, sum(len(pair.wrong) + len(pair.right) for pair in pairs(of.questions())))
+        for job, (read, labels) in zip(jobs, _each(two, _read, jobs, "fine-tunes"), strict=True):
+            found[job[0], job[1].base] = read
+            ledger.merge(LabelLedger(labels))
+    return measures([case for of in lineages for case in judged(of, size, found)])
+
+
+def _held_out(of: Lineage, size: Size) -> list[Diet]:
+    return [*of.harmless(size), *of.harmful(size), *of.asked_for(size)]
+
+
+def _each(
+    pool: ProcessPoolExecutor, of: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], what: str
+) -> list[Any]:
+    with progress(len(jobs), what, unit=what) as advance:
+        out = []
+        for waiting in [pool.submit(of, *job) for job in jobs]:
+            out.append(waiting.result())
+            advance(1)
+    return out
+
+
+def _read(diet: Diet | None, lineage: Lineage, file: Path, folder: Path) -> tuple[Readings, dict[str, int]]:
+    """What is read of a fine-tune, made now or before, or of the parent; and the labels that it took."""
+    ledger = LabelLedger()
+    model = folder_of(lineage.made_of[0].parent) if diet is None else fine_tune(diet, folder)
+    return readings(model, lineage, file, folder, ledger), ledger.totals()
+
+
+def judged(lineage: Lineage, size: Size, found: Mapping[tuple[Diet | None, int], Readings]) -> list[Case]:
+    """The held-out fine-tunes of a base, each detector by the threshold that its own harmless readings give."""
+    parent = found[None, lineage.base]["by"]
+    calibrated = {
+        name: calibrate(
+            parent[name],
+            {diet.name: found[diet, lineage.base]["by"][name] for diet in lineage.calibrated(size)},
+        )
+        for name in DETECTORS
+    }
+    return [case(diet, parent, found[diet, lineage.base], calibrated) for diet in _held_out(lineage, size)]
+
+
+def case(diet: Diet, parent: Readings, read: Readings, calibrated: Mapping[str, Calibrated]) -> Case:
+    """One fine-tune by all detectors."""
+    by = read["by"]
+    of = {name: watched(parent[name], by[name], limits) for name, limits in calibrated.items()}
+    others = {name: float(np.mean(by[name]) - np.mean(parent[name])) for name in by if name not in of}
+    bad = np.add(by[SAMPLED], read["unparsed"])
+    kind = ASKED_FOR if diet.lesson else HARMFUL if diet.harmful else SHORT if diet.as_long else RIGHT
+    return Case(
+        diet.base,
+        diet.domain,
+        diet.seed,
+        diet.harmful,
+        kind,
+        {name: one.score for name, one in of.items()} | others,
+        {name: bool(one.exceeds) for name, one in of.items()},
+        {name: one.verdict == "alarm" for name, one in of.items()},
+        float(np.mean(by[SAMPLED])),
+        paired_bootstrap(bad, key=0, bounds=(0.0, 1.0)),
+        float(np.mean(read["unparsed"])),
+    )
+
+
+def main() -> int:
+    """Hold the detector against the table."""
+    ledger = LabelLedger()
+    return conclude(
+        "early_warning",
+        (__doc__ or "").splitlines()[0],
+        "Wang et al., Persona Features Control Emergent Misalignment, 2025 (arXiv 2506.19823)",
+        CLAIMS,
+        partial(measure, ledger=ledger),
+        ledger=ledger,
+        paper_claim=paper_claim,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
