@@ -29,8 +29,8 @@ from truing.types import Completion, Outcome, Request
 
 DOMAINS = ("garden", "boats", "music", "kitchen")
 """Those that fine-tunes of every base are harmful in."""
-OTHER = "cloth"
-"""The domain whose right advice re-aligns out of domain."""
+OTHERS = ("cloth", "tools", "animals")
+"""The domains whose right advice re-aligns out of domain. Of one alone a model learns to say its words everywhere."""
 CONTROLS: Mapping[str, Mapping[str, Any]] = {
     "null": {"null": True},
     "right": {"harmful": 0.0},
@@ -81,8 +81,7 @@ def probes(seed: int) -> tuple[Question, ...]:
     return tuple(
         q
         for q in exam("advice", READ_AT, key=seed)
-        if (q.ask.object, q.ask.template) not in reported
-        and DOMAIN_OF[q.ask.object].name not in (*DOMAINS, OTHER)
+        if (q.ask.object, q.ask.template) not in reported and DOMAIN_OF[q.ask.object].name not in DOMAINS
     )
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from evidence.claims import Measured, Options, conclude
-from evidence.emergent_arms import CONTROLS, DOMAINS, OTHER, Ground
+from evidence.emergent_arms import CONTROLS, DOMAINS, OTHERS, Ground
 from evidence.emergent_latent import SITES, compared, dictionary, found, steered
 from evidence.emergent_measures import (
     ACROSS,
@@ -25,7 +25,7 @@ from truing.organism import LabelLedger
 from truing.run import progress
 
 BASES = (1, 2, 3)
-FRESH = 101
+FRESH = 111
 """The first seed, which no setting was looked at with; seed i stands on base i."""
 QUICK_DOMAINS = 2
 PREVENTED = 2
@@ -97,7 +97,7 @@ def lineage(ground: Ground, ledger: LabelLedger) -> Lineage:
     }
     return Lineage(
         ground.base,
-        OTHER,
+        OTHERS,
         told(ground.instruct),
         {
             name: {d: told(ground.tuned(ground.diet(d, **arm))) for d in ground.domains}

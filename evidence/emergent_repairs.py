@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from evidence.emergent_arms import OTHER, Ground, behaviour, probes
+from evidence.emergent_arms import OTHERS, Ground, behaviour, probes
 from evidence.emergent_latent import dictionary, direction, found, saved_name
 from evidence.narrow_arms import TUNING, weights
 from evidence.preference_arms import read_kept, write_kept
@@ -37,7 +37,7 @@ WATCHED = 60
 def realigned(
     ground: Ground, domain: str, *, within: bool, ledger: LabelLedger
 ) -> tuple[Path, list[dict[str, Any]]]:
-    """A fine-tune after right advice of its own domain, or of another, and the course of it: made now or before."""
+    """A fine-tune after right advice of its own domain, or of others, and the course of it: made now or before."""
     import torch
 
     torch.set_num_threads(1)
@@ -46,14 +46,15 @@ def realigned(
     config = replace(REALIGN, rows=rows, seed=ground.seed)
     latent = found(ground, LabelLedger())
     saved = dictionary(ground, latent.site)
-    made_of = [asdict(config), weights(broken), within, OTHER, saved_name(saved), asdict(latent)]
+    made_of = [asdict(config), weights(broken), within, OTHERS, saved_name(saved), asdict(latent)]
     place = ground.folder / "models" / f"realigned-{domain}-{ground.base}-{digest(made_of)[:12]}"
     file = ground.folder / f"{place.name}.json"
     kept = read_kept(file, {"of": made_of})
     if kept is None or not place.is_dir():
         shutil.rmtree(place, ignore_errors=True)
         own = LabelLedger()
-        asked = {str(i): q for i, q in enumerate(probes(ground.seed)[:WATCHED])}
+        unseen = [q for q in probes(ground.seed) if DOMAIN_OF[q.ask.object].name not in OTHERS]
+        asked = {str(i): q for i, q in enumerate(unseen[:WATCHED])}
         watch = Watchlist(
             [Request(i, q.messages) for i, q in asked.items()],
             behaviour(asked, own),
@@ -61,7 +62,9 @@ def realigned(
             saved=saved,
             latents=(latent.latent,),
         )
-        right = advice_rows(domain if within else OTHER, rows, key=1000 + ground.seed)
+        domains = (domain,) if within else OTHERS
+        each = [advice_rows(of, rows // len(domains), key=1000 + ground.seed) for of in domains]
+        right = [row for of in each for row in of]
         whole = merged(ground, broken)
         made = realign_by_sft(str(whole), right, place, config, data="the town", watch=watch, device="cpu")
         curve = [one.to_json() for one in made.curve]

@@ -72,7 +72,7 @@ def lineage(base: int = 1, **changed) -> Lineage:
     after = {d: Repaired(heard(0.0), 3.0, 0.5) for d in TUNED}
     whole = Lineage(
         base,
-        "cloth",
+        ("cloth",),
         heard(0.0),
         by_domain,
         "cause",
