@@ -20,7 +20,6 @@ from evidence.emergent_measures import (
 )
 from evidence.emergent_repairs import PREVENTIONS, merged, prevented, realigned
 from evidence.narrow_arms import Row, folder_of
-from truing.model import Site
 from truing.organism import LabelLedger
 from truing.run import progress
 
@@ -62,7 +61,8 @@ def tuning(ground: Ground) -> list[Task]:
     """Fine-tunes and controls, and the autoencoders."""
     arms = [{}, *CONTROLS.values()]
     asked = [partial(_tuned, ground, domain, arm) for arm in arms for domain in ground.domains]
-    return [*(partial(_dictionary, ground, site) for site in SITES), *asked]
+    trained = [partial(dictionary, ground, site) for site in SITES]
+    return [*trained, partial(ground.heard, ground.instruct, LabelLedger()), *asked]
 
 
 def finding(ground: Ground) -> list[Task]:
@@ -119,11 +119,6 @@ def _tuned(ground: Ground, domain: str, arm: Mapping[str, Any]) -> None:
     ground.heard(adapter, LabelLedger())
     if not arm:  # both re-alignments begin with it
         merged(ground, adapter)
-
-
-def _dictionary(ground: Ground, site: Site) -> None:
-    dictionary(ground, site)
-    ground.heard(ground.instruct, LabelLedger())
 
 
 def _pushed(ground: Ground, domain: str) -> dict[str, list[Row]]:
