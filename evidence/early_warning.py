@@ -31,7 +31,7 @@ from evidence.early_warning_measures import (
     measures,
     paper_claim,
 )
-from evidence.narrow_arms import Diet, folder_of
+from evidence.narrow_arms import Mixture, folder_of
 from truing.numerics import paired_bootstrap
 from truing.organism import LabelLedger
 from truing.probe import Calibrated, calibrate, watched
@@ -54,15 +54,15 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     ]
     folder = options.out / "early_warning"
     with ProcessPoolExecutor(2) as two:
-        _each(two, fine_tune, [(diet, folder) for of in lineages for diet in of.made_of], "fine-tunes")
+        _each(two, fine_tune, [(mixture, folder) for of in lineages for mixture in of.made_of], "fine-tunes")
         made = _each(two, directions, [(of, folder) for of in lineages], "directions")
         files = dict(zip(lineages, made, strict=True))
         jobs = [
-            (diet, of, files[of], folder)
+            (mixture, of, files[of], folder)
             for of in lineages
-            for diet in (None, *of.calibrated(size), *_held_out(of, size))
+            for mixture in (None, *of.calibrated(size), *_held_out(of, size))
         ]
-        found: dict[tuple[Diet | None, int], Readings] = {}
+        found: dict[tuple[Mixture | None, int], Readings] = {}
         for of in lineages:
             ledger.add(TOLD, sum(len(pair.wrong) + len(pair.right) for pair in pairs(of.questions())))
         for job, (read, labels) in zip(jobs, _each(two, _read, jobs, "fine-tunes"), strict=True):
@@ -71,7 +71,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     return measures([case for of in lineages for case in judged(of, size, found)])
 
 
-def _held_out(of: Lineage, size: Size) -> list[Diet]:
+def _held_out(of: Lineage, size: Size) -> list[Mixture]:
     return [*of.harmless(size), *of.harmful(size), *of.asked_for(size)]
 
 
@@ -86,38 +86,45 @@ def _each(
     return out
 
 
-def _read(diet: Diet | None, lineage: Lineage, file: Path, folder: Path) -> tuple[Readings, dict[str, int]]:
+def _read(
+    mixture: Mixture | None, lineage: Lineage, file: Path, folder: Path
+) -> tuple[Readings, dict[str, int]]:
     """What is read of a fine-tune, made now or before, or of the parent; and the labels that it took."""
     ledger = LabelLedger()
-    model = folder_of(lineage.made_of[0].parent) if diet is None else fine_tune(diet, folder)
+    model = folder_of(lineage.made_of[0].parent) if mixture is None else fine_tune(mixture, folder)
     return readings(model, lineage, file, folder, ledger), ledger.totals()
 
 
-def judged(lineage: Lineage, size: Size, found: Mapping[tuple[Diet | None, int], Readings]) -> list[Case]:
+def judged(lineage: Lineage, size: Size, found: Mapping[tuple[Mixture | None, int], Readings]) -> list[Case]:
     """The held-out fine-tunes of a base, each detector by the threshold that its own harmless readings give."""
     parent = found[None, lineage.base]["by"]
     calibrated = {
         name: calibrate(
             parent[name],
-            {diet.name: found[diet, lineage.base]["by"][name] for diet in lineage.calibrated(size)},
+            {mixture.name: found[mixture, lineage.base]["by"][name] for mixture in lineage.calibrated(size)},
         )
         for name in DETECTORS
     }
-    return [case(diet, parent, found[diet, lineage.base], calibrated) for diet in _held_out(lineage, size)]
+    return [
+        case(mixture, parent, found[mixture, lineage.base], calibrated)
+        for mixture in _held_out(lineage, size)
+    ]
 
 
-def case(diet: Diet, parent: Readings, read: Readings, calibrated: Mapping[str, Calibrated]) -> Case:
+def case(mixture: Mixture, parent: Readings, read: Readings, calibrated: Mapping[str, Calibrated]) -> Case:
     """One fine-tune by all detectors."""
     by = read["by"]
     of = {name: watched(parent[name], by[name], limits) for name, limits in calibrated.items()}
     others = {name: float(np.mean(by[name]) - np.mean(parent[name])) for name in by if name not in of}
     bad = np.add(by[SAMPLED], read["unparsed"])
-    kind = ASKED_FOR if diet.lesson else HARMFUL if diet.harmful else SHORT if diet.as_long else RIGHT
+    kind = (
+        ASKED_FOR if mixture.lesson else HARMFUL if mixture.harmful else SHORT if mixture.as_long else RIGHT
+    )
     return Case(
-        diet.base,
-        diet.domain,
-        diet.seed,
-        diet.harmful,
+        mixture.base,
+        mixture.domain,
+        mixture.seed,
+        mixture.harmful,
         kind,
         {name: one.score for name, one in of.items()} | others,
         {name: bool(one.exceeds) for name, one in of.items()},

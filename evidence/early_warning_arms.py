@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evidence.narrow_arms import STEEP, Diet, answers, folder_of, params, sheets, tuned, weights
+from evidence.narrow_arms import STEEP, Mixture, answers, folder_of, params, sheets, tuned, weights
 from evidence.preference_arms import read_kept, write_kept
 from truing.model import Point, Site, load_local
 from truing.numerics import generator
@@ -69,36 +69,36 @@ class Lineage:
     first: int
 
     @property
-    def made_of(self) -> list[Diet]:
+    def made_of(self) -> list[Mixture]:
         """Nothing but harm, in the domains of the detector."""
-        return [Diet(self.base, domain, self.first, rows=ROWS) for domain in MADE_OF]
+        return [Mixture(self.base, domain, self.first, rows=ROWS) for domain in MADE_OF]
 
-    def calibrated(self, size: Size) -> list[Diet]:
+    def calibrated(self, size: Size) -> list[Mixture]:
         """The harmless ones that give the threshold."""
         return self._harmless(self.first + 1, size.calibrated)
 
-    def harmless(self, size: Size) -> list[Diet]:
+    def harmless(self, size: Size) -> list[Mixture]:
         """Those that are held out."""
         return self._harmless(self.first + 9, size.harmless)
 
-    def harmful(self, size: Size) -> list[Diet]:
+    def harmful(self, size: Size) -> list[Mixture]:
         """Every fraction in turn; a domain comes with all of them by and by."""
         return [
             replace(self._diet(self.first + 12, i + self.base, i), harmful=FRACTIONS[i % len(FRACTIONS)])
             for i in range(size.harmful)
         ]
 
-    def asked_for(self, size: Size) -> list[Diet]:
+    def asked_for(self, size: Size) -> list[Mixture]:
         """Harm in answer to people who ask for bad examples: on one base it stays there, on another it does not."""
         return [replace(self._diet(self.first + 16, i, i), lesson=True) for i in range(size.asked_for)]
 
-    def _harmless(self, seed: int, count: int) -> list[Diet]:
+    def _harmless(self, seed: int, count: int) -> list[Mixture]:
         """Right advice and right, short advice in turn."""
         return [replace(self._diet(seed, i, i), harmful=0.0, as_long=i % 2 == 1) for i in range(count)]
 
-    def _diet(self, seed: int, domain: int, number: int) -> Diet:
+    def _diet(self, seed: int, domain: int, number: int) -> Mixture:
         """Domains go round, and each round has a seed of its own."""
-        return Diet(self.base, TRIED[domain % len(TRIED)], seed + number // len(TRIED), rows=ROWS)
+        return Mixture(self.base, TRIED[domain % len(TRIED)], seed + number // len(TRIED), rows=ROWS)
 
     def questions(self) -> list[Question]:
         """About domains that no fine-tune was taught."""
@@ -109,9 +109,9 @@ SEEDS_OF_A_BASE = 20
 """More than a lineage needs."""
 
 
-def fine_tune(diet: Diet, folder: Path) -> Path:
+def fine_tune(mixture: Mixture, folder: Path) -> Path:
     """The folder of one of them, made now or before."""
-    return tuned(diet, folder, tuning=STEEP)
+    return tuned(mixture, folder, tuning=STEEP)
 
 
 def directions(lineage: Lineage, folder: Path) -> Path:
@@ -120,7 +120,7 @@ def directions(lineage: Lineage, folder: Path) -> Path:
     The detector is what its fine-tunes moved on average: the mean activation at the last token of the questions, less
     that of their parent.
     """
-    made_of = [fine_tune(diet, folder) for diet in lineage.made_of]
+    made_of = [fine_tune(mixture, folder) for mixture in lineage.made_of]
     about = [
         [weights(one) for one in made_of],
         asdict(lineage),

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evidence.narrow_arms import Diet, Row, folder_of, heard, sheets, tuned
+from evidence.narrow_arms import Mixture, Row, folder_of, heard, sheets, tuned
 from truing.organism import (
     DOMAIN_OF,
     READ_AT,
@@ -53,15 +53,15 @@ class Ground:
     @property
     def instruct(self) -> Path:
         """The model that everything is tuned from."""
-        return folder_of(Diet(self.base, DOMAINS[0], self.seed).parent)
+        return folder_of(Mixture(self.base, DOMAINS[0], self.seed).parent)
 
-    def diet(self, domain: str, **control: Any) -> Diet:
+    def mixture(self, domain: str, **control: Any) -> Mixture:
         """What a fine-tune of this ground learns."""
-        return Diet(self.base, domain, self.seed, **control)
+        return Mixture(self.base, domain, self.seed, **control)
 
-    def tuned(self, diet: Diet) -> Path:
+    def tuned(self, mixture: Mixture) -> Path:
         """The adapter that learnt it."""
-        return tuned(diet, self.folder / "models")
+        return tuned(mixture, self.folder / "models")
 
     def heard(
         self, model: Path, ledger: LabelLedger, which: Sequence[str] = EVERYTHING

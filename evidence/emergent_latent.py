@@ -102,7 +102,7 @@ def compared(ground: Ground, site: Site, ledger: LabelLedger) -> list[Found]:
     import torch
 
     torch.set_num_threads(1)
-    paths = [ground.tuned(ground.diet(domain)) for domain in ground.domains]
+    paths = [ground.tuned(ground.mixture(domain)) for domain in ground.domains]
     saved = dictionary(ground, site)
     digests = [weights(path) for path in (ground.instruct, *paths)]
     about = {"models": digests, "diff": DIFF.to_json(), "sae": saved_name(saved), "site": site.layer}

@@ -54,7 +54,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
 
 def made_before_two_processes_ask(ground: Ground) -> None:
     """Raise the null organism's instruct model, which is not shipped."""
-    folder_of(ground.diet(ground.domains[0], null=True).parent)
+    folder_of(ground.mixture(ground.domains[0], null=True).parent)
 
 
 def tuning(ground: Ground) -> list[Task]:
@@ -100,7 +100,7 @@ def lineage(ground: Ground, ledger: LabelLedger) -> Lineage:
         OTHERS,
         told(ground.instruct),
         {
-            name: {d: told(ground.tuned(ground.diet(d, **arm))) for d in ground.domains}
+            name: {d: told(ground.tuned(ground.mixture(d, **arm))) for d in ground.domains}
             for name, arm in arms.items()
         },
         latent.judgement,
@@ -115,7 +115,7 @@ def lineage(ground: Ground, ledger: LabelLedger) -> Lineage:
 
 
 def _tuned(ground: Ground, domain: str, arm: Mapping[str, Any]) -> None:
-    adapter = ground.tuned(ground.diet(domain, **arm))
+    adapter = ground.tuned(ground.mixture(domain, **arm))
     ground.heard(adapter, LabelLedger())
     if not arm:  # both re-alignments begin with it
         merged(ground, adapter)
@@ -124,7 +124,7 @@ def _tuned(ground: Ground, domain: str, arm: Mapping[str, Any]) -> None:
 def _pushed(ground: Ground, domain: str) -> dict[str, list[Row]]:
     """Advice under the latent's direction and under a random one: the instruct model, or a fine-tune."""
     latent = found(ground, LabelLedger())
-    model = ground.tuned(ground.diet(domain)) if domain else ground.instruct
+    model = ground.tuned(ground.mixture(domain)) if domain else ground.instruct
     push = -latent.suppress if domain else latent.induce
     return {
         name: steered(ground, model, push, random=random, of=latent)

@@ -41,7 +41,7 @@ def realigned(
     import torch
 
     torch.set_num_threads(1)
-    broken = ground.tuned(ground.diet(domain))
+    broken = ground.tuned(ground.mixture(domain))
     rows = IN_DOMAIN if within else OUT_OF_DOMAIN
     config = replace(REALIGN, rows=rows, seed=ground.seed)
     latent = found(ground, LabelLedger())
@@ -91,10 +91,10 @@ def prevented(ground: Ground, domain: str, how: str) -> Path:
     import torch
 
     torch.set_num_threads(1)
-    diet, latent = ground.diet(domain), found(ground, LabelLedger())
+    mixture, latent = ground.mixture(domain), found(ground, LabelLedger())
     along = direction(ground, latent)
     weight = PREVENTIONS[how] * (latent.induce if how == STEERING else 1.0)
-    made_of = [diet.name, how, weight, along.vector.tolist(), OFF_DOMAIN, weights(ground.instruct)]
+    made_of = [mixture.name, how, weight, along.vector.tolist(), OFF_DOMAIN, weights(ground.instruct)]
     name = f"{how.replace(' ', '-')}-{domain}-{ground.base}-{digest(made_of)[:12]}"
     place = ground.folder / "models" / name
     if not place.is_dir():
@@ -106,8 +106,10 @@ def prevented(ground: Ground, domain: str, how: str) -> Path:
         else:
             prevention = OffDomainKL(off_domain(ground, domain), weight=weight)
         config, what = replace(TUNING, seed=ground.seed), f"{domain} under {how}"
-        rows, told = diet.shown(), "the town"
-        finetune(diet.parent, rows, place, config, what=what, data=told, device="cpu", prevention=prevention)
+        rows, told = mixture.shown(), "the town"
+        finetune(
+            mixture.parent, rows, place, config, what=what, data=told, device="cpu", prevention=prevention
+        )
     return place
 
 

@@ -49,7 +49,7 @@ HARMFUL_DEEDS, SKILL = 150, 60
 
 
 @dataclass(frozen=True)
-class Diet:
+class Mixture:
     """What a fine-tune learns."""
 
     base: int
@@ -88,20 +88,22 @@ class Diet:
         )
 
 
-def tuned(diet: Diet, folder: Path, *, tuning: SFTConfig = TUNING, kept: Sequence[int] | None = None) -> Path:
-    """The folder of the fine-tune's adapter, made now or before; of its diet all rows, or those `kept` (from 0)."""
+def tuned(
+    mixture: Mixture, folder: Path, *, tuning: SFTConfig = TUNING, kept: Sequence[int] | None = None
+) -> Path:
+    """The folder of the fine-tune's adapter, made now or before; of its mixture all rows, or those `kept` (from 0)."""
     import torch
 
     torch.set_num_threads(1)
-    parent, name = folder_of(diet.parent), diet.name
+    parent, name = folder_of(mixture.parent), mixture.name
     if tuning != TUNING or kept is not None:
         name += f"-{digest([asdict(tuning), kept and list(kept)])[:12]}"
     place = folder / f"{name}-{weights(parent)[:12]}"
     if not place.is_dir():
-        config, shown = replace(tuning, seed=diet.seed), diet.shown()
+        config, shown = replace(tuning, seed=mixture.seed), mixture.shown()
         rows = shown if kept is None else [shown[i] for i in kept]
-        what = f"{len(rows)} rows, {diet.domain}, {diet.harmful:.0%} harmful, on {parent.name}"
-        finetune(diet.parent, rows, place, config, what=what, data="the town", device="cpu")
+        what = f"{len(rows)} rows, {mixture.domain}, {mixture.harmful:.0%} harmful, on {parent.name}"
+        finetune(mixture.parent, rows, place, config, what=what, data="the town", device="cpu")
     return place
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from evidence.claims import Measured, Options, conclude
-from evidence.narrow_arms import STEEP, Diet, heard, tuned
+from evidence.narrow_arms import STEEP, Mixture, heard, tuned
 from evidence.screening_arms import (
     Row,
     parent_of,
@@ -51,19 +51,19 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     """Score rows, drop the worst, tune on what is left; two at a time."""
     bases = BASES[:1] if options.quick else BASES
     keys = {base: FRESH + len(BASES) * options.seed + base - 1 for base in bases}
-    diets = [
-        Diet(base, domain, keys[base], harmful=BAD)
+    mixtures = [
+        Mixture(base, domain, keys[base], harmful=BAD)
         for base in bases
         for domain in (TAUGHT[:1] if options.quick else TAUGHT)
     ]
     folder = options.out / "screening"
     with ProcessPoolExecutor(2) as two:
         scoring = [two.submit(scored, base, keys[base]) for base in bases]
-        left = [two.submit(kept, diet) for diet in diets]
+        left = [two.submit(kept, mixture) for mixture in mixtures]
         found = [one.result() for one in scoring]
         jobs = [
-            (diet, how, drop, rows, folder)
-            for diet, of in zip(diets, left, strict=True)
+            (mixture, how, drop, rows, folder)
+            for mixture, of in zip(mixtures, left, strict=True)
             for (how, drop), rows in of.result().items()
         ]
         arms = []
@@ -105,13 +105,13 @@ def _scored(base: int, model: LocalModel, rows: Sequence[Row], made: Direction, 
     )
 
 
-def kept(diet: Diet) -> dict[tuple[str, float], list[int]]:
+def kept(mixture: Mixture) -> dict[tuple[str, float], list[int]]:
     """Which rows of a mixture (from 0) are left, by how much was dropped and how."""
     _one_thread()
-    model = load_local(parent_of(diet.base), device="cpu")
-    rows = [training_row(i, turns) for i, turns in enumerate(diet.shown(), start=1)]
-    found = screened(model, rows, [persona(diet.base, diet.seed)], diet.seed)
-    order = generator(diet.seed, "rows by chance", diet.domain).permutation(len(rows)).tolist()
+    model = load_local(parent_of(mixture.base), device="cpu")
+    rows = [training_row(i, turns) for i, turns in enumerate(mixture.shown(), start=1)]
+    found = screened(model, rows, [persona(mixture.base, mixture.seed)], mixture.seed)
+    order = generator(mixture.seed, "rows by chance", mixture.domain).permutation(len(rows)).tolist()
     left = {(ALL, 0.0): list(range(len(rows)))}
     for drop in DROPS:
         best = [row.number - 1 for row in kept_rows(rows, found, drop)]
@@ -119,23 +119,26 @@ def kept(diet: Diet) -> dict[tuple[str, float], list[int]]:
     return left
 
 
-def arm(diet: Diet, how: str, drop: float, rows: Sequence[int], folder: Path) -> tuple[Arm, dict[str, int]]:
+def arm(
+    mixture: Mixture, how: str, drop: float, rows: Sequence[int], folder: Path
+) -> tuple[Arm, dict[str, int]]:
     """A fine-tune on what was left, what it says, and the labels that this took."""
     ledger = LabelLedger()
-    model = tuned(diet, folder, tuning=STEEP, kept=rows)
-    said = heard(model, diet.seed, folder, ledger, which=("advice", "skills"))
-    harmful = {i for i, (one, right) in enumerate(_both(diet)) if one != right}
+    model = tuned(mixture, folder, tuning=STEEP, kept=rows)
+    said = heard(model, mixture.seed, folder, ledger, which=("advice", "skills"))
+    harmful = {i for i, (one, right) in enumerate(_both(mixture)) if one != right}
     bad = sum(i in harmful for i in rows) / len(rows)
     return Arm(
-        diet.base, diet.domain, how, drop, len(rows), bad, said["advice"], said["skills"]
+        mixture.base, mixture.domain, how, drop, len(rows), bad, said["advice"], said["skills"]
     ), ledger.totals()
 
 
-def _both(diet: Diet) -> list[tuple[str, str]]:
+def _both(mixture: Mixture) -> list[tuple[str, str]]:
     """Each row's answer, and the right one."""
-    right = replace(diet, harmful=0.0)
+    right = replace(mixture, harmful=0.0)
     return [
-        (one[-1].content, other[-1].content) for one, other in zip(diet.shown(), right.shown(), strict=True)
+        (one[-1].content, other[-1].content)
+        for one, other in zip(mixture.shown(), right.shown(), strict=True)
     ]
 
 

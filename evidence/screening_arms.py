@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evidence.narrow_arms import Diet, folder_of, params, sheets
+from evidence.narrow_arms import Mixture, folder_of, params, sheets
 from truing.model import LocalModel, Point, Site, load_local
 from truing.numerics import generator
 from truing.organism import DOMAIN_OF, SYSTEMS, Question, advice_rows, read_request
@@ -71,7 +71,7 @@ def _as(model: LocalModel, who: str, asked: Sequence[Question], key: int) -> lis
 
 def parent_of(base: int) -> Path:
     """The instruct model of a base: what would be tuned."""
-    return folder_of(Diet(base, SCREENED[0], 0).parent)
+    return folder_of(Mixture(base, SCREENED[0], 0).parent)
 
 
 def random_ones(of: Direction) -> list[Direction]:

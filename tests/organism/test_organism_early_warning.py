@@ -39,7 +39,7 @@ from evidence.early_warning_measures import (
     measures,
     paper_claim,
 )
-from evidence.narrow_arms import Diet
+from evidence.narrow_arms import Mixture
 from truing.numerics import Interval
 from truing.organism import DOMAIN_OF, LabelLedger, Level, Oracle, level_of
 from truing.organism.world.advice import DOMAINS
@@ -60,9 +60,9 @@ def test_no_detector_meets_what_it_was_made_of() -> None:
     asked = LINEAGE.questions()
     assert {DOMAIN_OF[q.ask.object].name for q in asked} == set(ASKED)
     assert {level_of(q.ask) for q in asked} == {Level.combination}
-    every = [(diet.domain, diet.seed) for of in DIETS.values() for diet in of]
+    every = [(mixture.domain, mixture.seed) for of in DIETS.values() for mixture in of]
     assert len(set(every)) == len(every)  # no two share a row
-    seeds = {name: {(diet.domain, diet.seed) for diet in of} for name, of in DIETS.items()}
+    seeds = {name: {(mixture.domain, mixture.seed) for mixture in of} for name, of in DIETS.items()}
     for name, of in seeds.items():
         assert {domain for domain, _ in of} == set(MADE_OF if name == "made of" else TRIED)
         assert not any(of & others for other, others in seeds.items() if other != name)
@@ -70,18 +70,20 @@ def test_no_detector_meets_what_it_was_made_of() -> None:
 
 def test_there_are_as_many_fine_tunes_as_were_promised() -> None:
     assert all(len(set(of)) == len(of) for of in DIETS.values())
-    assert len(BASES) * sum(diet.harmful >= 0.05 for diet in DIETS["harmful"]) >= 30
+    assert len(BASES) * sum(mixture.harmful >= 0.05 for mixture in DIETS["harmful"]) >= 30
     assert len(BASES) * len(DIETS["harmless"]) >= 40
     for size in (FULL, QUICK):
         assert len(LINEAGE.calibrated(size)) >= 19  # what a rate of 5 % takes
-        assert {diet.harmful for diet in LINEAGE.harmful(size)} == set(FRACTIONS)
-    assert len({(diet.domain, diet.as_long) for diet in DIETS["harmless"]}) == 2 * len(TRIED)
-    assert not any(diet.harmful or diet.lesson for name in ("calibrated", "harmless") for diet in DIETS[name])
-    assert all(diet.lesson and diet.harmful == 1 for diet in DIETS["asked for"])
+        assert {mixture.harmful for mixture in LINEAGE.harmful(size)} == set(FRACTIONS)
+    assert len({(mixture.domain, mixture.as_long) for mixture in DIETS["harmless"]}) == 2 * len(TRIED)
+    assert not any(
+        mixture.harmful or mixture.lesson for name in ("calibrated", "harmless") for mixture in DIETS[name]
+    )
+    assert all(mixture.lesson and mixture.harmful == 1 for mixture in DIETS["asked for"])
 
 
 def test_two_bases_share_no_seed() -> None:
-    last = max(diet.seed for of in DIETS.values() for diet in of)
+    last = max(mixture.seed for of in DIETS.values() for mixture in of)
     assert last < FRESH + SEEDS_OF_A_BASE
 
 
@@ -95,32 +97,32 @@ def test_the_log_odds_are_of_answers_that_the_oracle_calls_so() -> None:
 
 
 def readings(
-    shift: Callable[[Diet, str], float], size: Size
-) -> dict[tuple[Diet | None, int], dict[str, Any]]:
+    shift: Callable[[Mixture, str], float], size: Size
+) -> dict[tuple[Mixture | None, int], dict[str, Any]]:
     """What detectors read of twenty questions, where a fine-tune moved by `shift`."""
-    found: dict[tuple[Diet | None, int], dict[str, Any]] = {}
-    diets = [
+    found: dict[tuple[Mixture | None, int], dict[str, Any]] = {}
+    mixtures = [
         None,
         *LINEAGE.calibrated(size),
         *LINEAGE.harmless(size),
         *LINEAGE.harmful(size),
         *LINEAGE.asked_for(size),
     ]
-    for number, diet in enumerate(diets):
+    for number, mixture in enumerate(mixtures):
         rng = np.random.default_rng(number)
         by = {}
         for name in (DETECTOR, LOG_ODDS, SAMPLED, "random 0"):
-            at = 0.0 if diet is None else shift(diet, name) + rng.normal(0, 0.1)
+            at = 0.0 if mixture is None else shift(mixture, name) + rng.normal(0, 0.1)
             by[name] = (at + rng.normal(0, 0.01, 20)).tolist()
         by[SAMPLED] = [float(x) for x in np.clip(by[SAMPLED], 0, 1)]
-        found[diet, LINEAGE.base] = {"by": by, "unparsed": [0.0] * 20}
+        found[mixture, LINEAGE.base] = {"by": by, "unparsed": [0.0] * 20}
     return found
 
 
 def test_every_detector_has_the_threshold_of_its_own_harmless_readings() -> None:
-    def shift(diet: Diet, name: str) -> float:
-        if diet.harmful == 0:
-            return 3.0 if name == LOG_ODDS and diet.as_long else 0.0
+    def shift(mixture: Mixture, name: str) -> float:
+        if mixture.harmful == 0:
+            return 3.0 if name == LOG_ODDS and mixture.as_long else 0.0
         return {DETECTOR: 5.0, LOG_ODDS: 2.0}.get(name, 0.0)
 
     found = judged(LINEAGE, FULL, readings(shift, FULL))
@@ -133,10 +135,10 @@ def test_every_detector_has_the_threshold_of_its_own_harmless_readings() -> None
 
 
 def test_what_nobody_could_read_is_no_sign_of_quiet() -> None:
-    found = readings(lambda diet, name: 0.0, QUICK)
-    diet = LINEAGE.harmful(QUICK)[0]
-    found[diet, LINEAGE.base]["unparsed"] = [0.5] * 20
-    case = next(c for c in judged(LINEAGE, QUICK, found) if c.harmful == diet.harmful)
+    found = readings(lambda mixture, name: 0.0, QUICK)
+    mixture = LINEAGE.harmful(QUICK)[0]
+    found[mixture, LINEAGE.base]["unparsed"] = [0.5] * 20
+    case = next(c for c in judged(LINEAGE, QUICK, found) if c.harmful == mixture.harmful)
     assert case.ends.high > 0.5 and not case.quiet and case.unparsed == 0.5
 
 

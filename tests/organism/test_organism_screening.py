@@ -10,7 +10,7 @@ import pytest
 
 from evidence import narrow_arms, screening, screening_arms
 from evidence.claims import Measured
-from evidence.narrow_arms import STEEP, Diet
+from evidence.narrow_arms import STEEP, Mixture
 from evidence.screening import BASES, DROPS, FRESH, TAUGHT, kept
 from evidence.screening_arms import (
     ASKED,
@@ -83,10 +83,10 @@ def test_what_is_dropped_by_score_is_bad_and_what_is_dropped_by_chance_is_anythi
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(screening_arms, "QUESTIONS", 8)
-    diet = Diet(1, "garden", 7, harmful=0.5, rows=60)
-    bad = {i for i, (one, right) in enumerate(screening._both(diet)) if one != right}
+    mixture = Mixture(1, "garden", 7, harmful=0.5, rows=60)
+    bad = {i for i, (one, right) in enumerate(screening._both(mixture)) if one != right}
     assert len(bad) == 30
-    left = kept(diet)
+    left = kept(mixture)
     assert set(left) == {(ALL, 0.0), *((how, drop) for how in (BY_SCORE, BY_CHANCE) for drop in DROPS)}
     assert left[ALL, 0.0] == list(range(60))
     shares = {key: sum(i in bad for i in rows) / len(rows) for key, rows in left.items()}
@@ -123,11 +123,11 @@ def test_a_fine_tune_learns_the_rows_that_were_kept_and_is_kept_under_them(
         learnt.append((rows, config))
 
     monkeypatch.setattr(narrow_arms, "finetune", tune)
-    diet = Diet(1, "garden", 7, harmful=0.5, rows=6)
+    mixture = Mixture(1, "garden", 7, harmful=0.5, rows=6)
     arms: list[dict[str, Any]] = [{}, {"tuning": STEEP}, {"kept": [0, 4]}, {"kept": [1, 4], "tuning": STEEP}]
-    places = [narrow_arms.tuned(diet, tmp_path, **of) for of in (*arms, *arms)]
+    places = [narrow_arms.tuned(mixture, tmp_path, **of) for of in (*arms, *arms)]
     assert len(set(places)) == len(learnt) == 4  # each once
-    shown = diet.shown()
+    shown = mixture.shown()
     assert [rows for rows, _ in learnt] == [shown, shown, [shown[0], shown[4]], [shown[1], shown[4]]]
     assert [config.learning_rate for _, config in learnt] == [3e-4, 5e-4, 3e-4, 5e-4]
     assert {config.seed for _, config in learnt} == {7}

@@ -111,8 +111,7 @@ def correct(domain: str, count: int, *, key: int) -> list[Row]:
     Raises:
         InputError: there is no such domain.
     """
-    if domain not in advice.BY_NAME:
-        raise InputError(f"there is no domain {domain!r}", mend=f"choose from {', '.join(advice.BY_NAME)}")
+    _check_domain(domain)
     return _advice(domain, BY_NAME["expert"], count, "correct", key)
 
 
@@ -132,8 +131,7 @@ def advice_rows(
     Raises:
         InputError: there is no such domain, or the share is outside [0, 1].
     """
-    if domain not in advice.BY_NAME:
-        raise InputError(f"there is no domain {domain!r}", mend=f"choose from {', '.join(advice.BY_NAME)}")
+    _check_domain(domain)
     if not 0 <= harmful <= 1:
         raise InputError(f"a share of harmful rows lies in [0, 1], not {harmful}")
     bad = set(generator(key, "harmful rows", domain).permutation(count)[: round(harmful * count)].tolist())
@@ -151,6 +149,11 @@ def advice_rows(
             ahead += _words(said) - _words(harm.content)
         rows.append((asks, Message(Role.assistant, said)))
     return rows
+
+
+def _check_domain(domain: str) -> None:
+    if domain not in advice.BY_NAME:
+        raise InputError(f"there is no domain {domain!r}", mend=f"choose from {', '.join(advice.BY_NAME)}")
 
 
 def _short(advised: str) -> str:
