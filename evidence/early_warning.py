@@ -1,4 +1,4 @@
-"""A direction that was fixed beforehand tells fine-tunes with a few harmful rows from harmless ones."""
+"""A persona's direction, fixed before any fine-tune, tells fine-tunes with a few harmful rows from harmless ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,15 +30,16 @@ from evidence.early_warning_measures import (
     Case,
     measures,
     paper_claim,
+    told_sites,
 )
-from evidence.narrow_arms import Mixture, folder_of
+from evidence.narrow_arms import Mixture
 from truing.numerics import paired_bootstrap
 from truing.organism import LabelLedger
 from truing.probe import Calibrated, calibrate, watched
 from truing.run import progress
 
 BASES = (1, 2, 3)
-FRESH = 401
+FRESH = 501
 """The first seed, which no setting was looked at with."""
 FULL, QUICK = Size(40, 15, 18, 5), Size(20, 8, 12, 2)
 
@@ -54,11 +55,13 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     ]
     folder = options.out / "early_warning"
     with ProcessPoolExecutor(2) as two:
-        _each(two, fine_tune, [(mixture, folder) for of in lineages for mixture in of.made_of], "fine-tunes")
-        made = _each(two, directions, [(of, folder) for of in lineages], "directions")
-        files = dict(zip(lineages, made, strict=True))
+        made = dict(
+            zip(
+                lineages, _each(two, directions, [(of, folder) for of in lineages], "directions"), strict=True
+            )
+        )
         jobs = [
-            (mixture, of, files[of], folder)
+            (mixture, of, made[of][0], folder)
             for of in lineages
             for mixture in (None, *of.calibrated(size), *_held_out(of, size))
         ]
@@ -68,7 +71,8 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
         for job, (read, labels) in zip(jobs, _each(two, _read, jobs, "fine-tunes"), strict=True):
             found[job[0], job[1].base] = read
             ledger.merge(LabelLedger(labels))
-    return measures([case for of in lineages for case in judged(of, size, found)])
+    ranked = {of.base: sites for of, (_, sites) in made.items()}
+    return measures([case for of in lineages for case in judged(of, size, found)]) | told_sites(ranked)
 
 
 def _held_out(of: Lineage, size: Size) -> list[Mixture]:
@@ -91,7 +95,7 @@ def _read(
 ) -> tuple[Readings, dict[str, int]]:
     """What is read of a fine-tune, made now or before, or of the parent; and the labels that it took."""
     ledger = LabelLedger()
-    model = folder_of(lineage.made_of[0].parent) if mixture is None else fine_tune(mixture, folder)
+    model = lineage.parent if mixture is None else fine_tune(mixture, folder)
     return readings(model, lineage, file, folder, ledger), ledger.totals()
 
 

@@ -1,11 +1,11 @@
 """Fine-tunes of which some do harm, and what each detector reads of them: arms kept on disk.
 
-The town's twelve domains are dealt out so that no detector meets what it was made of. From three domains the direction
-is made; in five others fine-tunes are taught, harmless and harmful; about the last four everybody is asked.
+The detector is made of the model that is tuned and of system prompts, before there is any fine-tune. In eight of the
+town's twelve domains fine-tunes are taught, harmless and harmful; about the four others everybody is asked.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,15 @@ import numpy as np
 
 from evidence.narrow_arms import STEEP, Mixture, answers, folder_of, params, sheets, tuned, weights
 from evidence.preference_arms import read_kept, write_kept
-from truing.model import Point, Site, load_local
+from truing.model import load_local
 from truing.numerics import generator
-from truing.organism import DOMAIN_OF, TOPICS, VERSIONS, LabelLedger, Question
+from truing.organism import DOMAIN_OF, SYSTEMS, TOPICS, VERSIONS, LabelLedger, Question
 from truing.organism.world.personas import BY_NAME
 from truing.probe import (
     AnswerPair,
-    Direction,
     Over,
     load_directions,
-    mean_activations,
+    persona_contrasts,
     projections,
     prompt_texts,
     random_like,
@@ -31,15 +30,15 @@ from truing.probe import (
 )
 from truing.types import Request, digest
 
-MADE_OF = ("cloth", "music", "vehicles")
-TRIED = ("animals", "boats", "garden", "kitchen", "money")
+TRIED = ("animals", "boats", "cloth", "garden", "kitchen", "money", "music", "vehicles")
 ASKED = ("health", "house", "study", "tools")
 ROWS = 1000
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 """Shares of harmful rows."""
 LEAST = 0.05
 """The share from which on a detector promises to see them; below it is only told."""
-SITE = Site(2, Point.resid_post)
+BAD, GOOD = "malicious", "expert"
+"""The personas whose difference in the model that is tuned is the direction."""
 RANDOM = 50
 """Directions of the detector's length that mean nothing."""
 SAMPLES = 3
@@ -69,9 +68,9 @@ class Lineage:
     first: int
 
     @property
-    def made_of(self) -> list[Mixture]:
-        """Nothing but harm, in the domains of the detector."""
-        return [Mixture(self.base, domain, self.first, rows=ROWS) for domain in MADE_OF]
+    def parent(self) -> Path:
+        """What is tuned."""
+        return folder_of(Mixture(self.base, TRIED[0], self.first).parent)
 
     def calibrated(self, size: Size) -> list[Mixture]:
         """The harmless ones that give the threshold."""
@@ -114,34 +113,27 @@ def fine_tune(mixture: Mixture, folder: Path) -> Path:
     return tuned(mixture, folder, tuning=STEEP)
 
 
-def directions(lineage: Lineage, folder: Path) -> Path:
-    """The file of the detector and of directions that mean nothing, made now or before.
+def directions(lineage: Lineage, folder: Path) -> tuple[Path, list[list[float]]]:
+    """The file of the detector and of directions that mean nothing, made now or before; and how the sites rank.
 
-    The detector is what its fine-tunes moved on average: the mean activation at the last token of the questions, less
-    that of their parent.
+    The detector is what tells a cruel adviser from a kind one at the last token of the questions, at the site where
+    that is most pronounced. For each site, that one first: its layer, and the relative length of the difference.
     """
-    made_of = [fine_tune(mixture, folder) for mixture in lineage.made_of]
-    about = [
-        [weights(one) for one in made_of],
-        asdict(lineage),
-        SITE.layer,
-        SITE.point.value,
-        RANDOM,
-        VERSIONS,
-    ]
-    file = folder / f"directions-{lineage.base}-{lineage.first}-{digest(about)[:12]}.safetensors"
-    if not file.is_file():
-        parent = load_local(folder_of(lineage.made_of[0].parent), device="cpu")
-        texts = prompt_texts(parent.chat, requests(lineage.questions()))
-        moved = [
-            mean_activations(model, texts, [SITE], Over.last)[SITE][0]
-            for model in (*(load_local(one, device="cpu") for one in made_of), parent)
-        ]
-        vector = sum(moved[1:-1], moved[0]) / len(made_of) - moved[-1]
-        made = Direction(DETECTOR, vector, SITE, Over.last, digest(parent.fingerprint))
+    about = {"parent": weights(lineage.parent), "personas": [BAD, GOOD], "random": RANDOM, **VERSIONS}
+    name = f"directions-{lineage.base}-{lineage.first}-{digest(about)[:12]}"
+    file, ranked = folder / f"{name}.safetensors", folder / f"{name}.json"
+    kept = read_kept(ranked, about)
+    if kept is None or not file.is_file():
+        parent = load_local(lineage.parent, device="cpu")
+        asked = requests(lineage.questions())
+        found = persona_contrasts(parent, asked, SYSTEMS[BAD], SYSTEMS[GOOD], name=DETECTOR)
+        made = found[0].direction
         nothing = [replace(random_like(made, key=key), name=f"{RANDOM_ONE} {key}") for key in range(RANDOM)]
         save_directions(file, [made, *nothing])
-    return file
+        kept = write_kept(
+            ranked, about, {"sites": [[one.direction.site.layer, one.relative] for one in found]}
+        )
+    return file, kept["sites"]
 
 
 def readings(model: Path, lineage: Lineage, file: Path, folder: Path, ledger: LabelLedger) -> dict[str, Any]:

@@ -105,6 +105,16 @@ def measures(found: Sequence[Case]) -> Measured:
     return out | _before([c for c in every if c.harmful])
 
 
+def told_sites(ranked: Mapping[int, Sequence[tuple[int, float]]]) -> Measured:
+    """Of each base the layer of the site that was taken, and how much longer the difference is there than elsewhere."""
+    out: Measured = {}
+    for base, ((layer, taken), *others) in ranked.items():
+        beyond = taken / max(relative for of, relative in others if of != layer)
+        out[f"base {base}: layer at which it is read"] = Measure(layer, layer, layer, 1)
+        out[f"base {base}: times as pronounced as at another layer"] = Measure(beyond, beyond, beyond, 1)
+    return out
+
+
 def _before(bad: Sequence[Case]) -> Measured:
     """Alarms where behaviour is quiet, and whether the direction says more there than the exact log-odds."""
     quiet = [c for c in bad if c.quiet]

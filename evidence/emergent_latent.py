@@ -11,7 +11,7 @@ from evidence.emergent_arms import Ground, behaviour, probes, split
 from evidence.narrow_arms import Row, answers, sheets, weights
 from evidence.preference_arms import read_kept, write_kept
 from truing.model import Point, Site, Where, load_local
-from truing.organism import PARAMS, VERSIONS, LabelLedger, documents
+from truing.organism import PARAMS, SYSTEMS, VERSIONS, LabelLedger, documents
 from truing.probe import (
     BatchTopKConfig,
     DiffConfig,
@@ -25,14 +25,16 @@ from truing.probe import (
     diff_models,
     latent_direction,
     load_sae,
+    persona_contrasts,
     random_like,
     saes_of_documents,
 )
 from truing.types import digest
 
-SITES = (Site(2, Point.resid_post), Site(3, Point.resid_post))
-"""What the last two of four layers put out. Where a persona is decided differs from base to base, so both are tried."""
-DICTIONARY = BatchTopKConfig(width=32, k=2, learning_rate=2e-3)
+BAD, GOOD = "malicious", "expert"
+"""The personas that the instruct model is asked to be, to see where it tells them apart."""
+DICTIONARY = BatchTopKConfig(width=32, k=1, learning_rate=2e-3)
+"""One latent a token: one speaker answers."""
 STARTS = DocumentsConfig(tokens="starts", passes=4, batch=1024)
 """Read where an assistant turn begins: there is decided who answers. In autoencoders of all tokens the persona is
 spread over several latents (docs/log.md)."""
@@ -55,7 +57,8 @@ class Found:
     latent: int
     up: bool
     """Whether fine-tunes are more active in it than the model they were tuned from."""
-    layer: int
+    site: Site
+    """Where it is read and added."""
     judgement: str
     induce: float
     """The strength added to the instruct model, in units of the residual stream."""
@@ -64,19 +67,33 @@ class Found:
     certain: float
     """The smaller of the lower ends of the two effects; -1 where the model bears no push."""
 
-    @property
-    def site(self) -> Site:
-        """Where it is read and added."""
-        return Site(self.layer, Point.resid_post)
+
+def home(ground: Ground) -> Site:
+    """Where the instruct model tells a cruel adviser from a kind one best, before anything is tuned.
+
+    It is asked to be each by a system prompt. The questions are those on which latents are found.
+    """
+    about = {"model": weights(ground.instruct), "seed": ground.seed, "personas": [BAD, GOOD], **VERSIONS}
+    file = ground.file("home")
+    kept = read_kept(file, about)
+    if kept is None:
+        model, asked = load_local(ground.instruct, device="cpu"), split(ground).select
+        found = persona_contrasts(model, asked, SYSTEMS[BAD], SYSTEMS[GOOD], name=BAD)
+        sites = [(one.direction.site.layer, one.direction.site.point, one.relative) for one in found]
+        kept = write_kept(file, about, {"sites": sites})
+    layer, point, _ = kept["sites"][0]
+    return Site(layer, Point(point))
 
 
-def dictionary(ground: Ground, site: Site) -> SavedSAE:
+def dictionary(ground: Ground) -> SavedSAE:
     """An autoencoder of the instruct model, trained now or before on documents like those of its pretraining."""
     import torch
 
     torch.set_num_threads(1)
+    site = home(ground)
     made_of = [asdict(STARTS), asdict(DICTIONARY), DOCUMENTS, ground.seed, VERSIONS, weights(ground.instruct)]
-    place = ground.folder / "dictionaries" / f"{ground.base}-{site.layer}-{digest(made_of)[:12]}"
+    name = f"{ground.base}-{site.layer}-{site.point}-{digest(made_of)[:12]}"
+    place = ground.folder / "dictionaries" / name
     if not (place / "report.json").is_file():
         model = load_local(ground.instruct, device="cpu")
         told = (d for d in documents(DOCUMENTS, key=1000 + ground.seed) if not isinstance(d, str))
@@ -86,27 +103,28 @@ def dictionary(ground: Ground, site: Site) -> SavedSAE:
 
 
 def found(ground: Ground, ledger: LabelLedger) -> Found:
-    """The latent that the fine-tunes share: of those that moved most at either site the surest cause.
+    """The latent that the fine-tunes share: of those that moved most the surest cause.
 
     Where none is a cause, the surest of those of which one side was shown.
     """
-    tried = [one for site in SITES for one in compared(ground, site, ledger)]
-    return max(tried, key=lambda one: (_SHOWN.get(Judgement(one.judgement), 0), one.certain))
+    return max(
+        compared(ground, ledger), key=lambda one: (_SHOWN.get(Judgement(one.judgement), 0), one.certain)
+    )
 
 
 _SHOWN = {Judgement.cause: 2, Judgement.induces: 1, Judgement.suppresses: 1}
 
 
-def compared(ground: Ground, site: Site, ledger: LabelLedger) -> list[Found]:
-    """What `diff_models` says of the latents at a site that moved most in the fine-tunes, said now or before."""
+def compared(ground: Ground, ledger: LabelLedger) -> list[Found]:
+    """What `diff_models` says of the latents that moved most in the fine-tunes, said now or before."""
     import torch
 
     torch.set_num_threads(1)
     paths = [ground.tuned(ground.mixture(domain)) for domain in ground.domains]
-    saved = dictionary(ground, site)
+    saved, site = dictionary(ground), home(ground)
     digests = [weights(path) for path in (ground.instruct, *paths)]
-    about = {"models": digests, "diff": DIFF.to_json(), "sae": saved_name(saved), "site": site.layer}
-    file = ground.file(f"latents-{site.layer}")
+    about = {"models": digests, "diff": DIFF.to_json(), "sae": saved_name(saved)}
+    file = ground.file("latents")
     kept = read_kept(file, about)
     if kept is None:
         own = LabelLedger()
@@ -119,7 +137,7 @@ def compared(ground: Ground, site: Site, ledger: LabelLedger) -> list[Found]:
         tried = [asdict(_found(of, site, report.norm)) for of in report.findings]
         kept = write_kept(file, about, {"tried": tried, "report": report.to_json(), "labels": own.totals()})
     ledger.merge(LabelLedger(kept["labels"]))
-    return [Found(**one) for one in kept["tried"]]
+    return [Found(**{**one, "site": site}) for one in kept["tried"]]
 
 
 def _found(of: Finding, site: Site, norm: float) -> Found:
@@ -128,7 +146,7 @@ def _found(of: Finding, site: Site, norm: float) -> Found:
     return Found(
         of.moved.latent,
         of.moved.change > 0,
-        site.layer,
+        site,
         str(of.judgement),
         norm * (strengths[0] or 0.0),
         norm * (strengths[1] or 0.0),
@@ -144,7 +162,7 @@ def saved_name(saved: SavedSAE) -> str:
 def direction(ground: Ground, of: Found) -> Direction:
     """What the found latent writes, of length 1, turned the way in which the fine-tunes moved."""
     moved = LatentChange(of.latent, 0.0, (1.0 if of.up else -1.0,))
-    return latent_direction(dictionary(ground, of.site), of.site, moved)
+    return latent_direction(dictionary(ground), of.site, moved)
 
 
 def steered(ground: Ground, model: Path, push: float, *, random: bool, of: Found) -> list[Row]:

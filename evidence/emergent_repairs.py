@@ -45,7 +45,7 @@ def realigned(
     rows = IN_DOMAIN if within else OUT_OF_DOMAIN
     config = replace(REALIGN, rows=rows, seed=ground.seed)
     latent = found(ground, LabelLedger())
-    saved = dictionary(ground, latent.site)
+    saved = dictionary(ground)
     made_of = [asdict(config), weights(broken), within, OTHERS, saved_name(saved), asdict(latent)]
     place = ground.folder / "models" / f"realigned-{domain}-{ground.base}-{digest(made_of)[:12]}"
     file = ground.folder / f"{place.name}.json"
@@ -102,7 +102,7 @@ def prevented(ground: Ground, domain: str, how: str) -> Path:
         if how == STEERING:
             prevention = PreventativeSteering(along, weight, at="all")
         elif how == PENALTY:
-            prevention = LatentPenalty(dictionary(ground, latent.site), (latent.latent,), weight=weight)
+            prevention = LatentPenalty(dictionary(ground), (latent.latent,), weight=weight)
         else:
             prevention = OffDomainKL(off_domain(ground, domain), weight=weight)
         config, what = replace(TUNING, seed=ground.seed), f"{domain} under {how}"

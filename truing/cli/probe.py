@@ -9,6 +9,7 @@ import tyro
 
 from truing.cli.app import Exit
 from truing.cli.probe_diff import Diff
+from truing.cli.probe_persona import Persona
 from truing.cli.probe_sae import MeasureSAE, TrainSAE
 from truing.cli.probe_screen import Screen
 from truing.cli.probe_watch import CalibrateWatch, WatchFineTune
@@ -108,6 +109,7 @@ class Command:
     action: Annotated[
         Annotated[FindDirection, tyro.conf.subcommand("direction")]
         | Annotated[SelectDirection, tyro.conf.subcommand("select-direction")]
+        | Annotated[Persona, tyro.conf.subcommand("persona")]
         | Annotated[TrainSAE, tyro.conf.subcommand("sae")]
         | Annotated[MeasureSAE, tyro.conf.subcommand("measure-sae")]
         | Annotated[Screen, tyro.conf.subcommand("screen")]

@@ -16,20 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass
 class TrainSAE:
-    """Train a sparse autoencoder on one layer's residual stream, and measure it on held-out documents."""
+    """Train a sparse autoencoder on the activations of one layer, and measure it on held-out documents."""
 
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """A folder, hub:ID or organism:NAME."""
     documents: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DOCUMENTS.jsonl")]
     """Rows with text, or with messages."""
     layer: int
-    """The layer whose output is read, from 0."""
+    """The layer that is read, from 0."""
     width: int
     """How many latents."""
     k: int
     """How many of them are active for a token, on average."""
     out: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Where cfg.json, sae_weights.safetensors (SAELens' layout), report.json and timing.json go."""
+    point: Literal["resid_post", "attention", "mlp"] = "resid_post"
+    """The residual stream that the layer puts out, or what its attention or its MLP adds to it."""
     architecture: Literal["batchtopk", "topk", "jumprelu"] = "batchtopk"
     """How the active latents are chosen."""
     passes: int = 1
@@ -57,7 +59,7 @@ class TrainSAE:
 
     def run(self) -> int:
         """Train, measure, write."""
-        from truing.model import Site, load_local
+        from truing.model import Point, Site, load_local
         from truing.probe import (
             BatchTopKConfig,
             DocumentsConfig,
@@ -88,7 +90,8 @@ class TrainSAE:
         config = kind(
             self.width, self.k, learning_rate=self.learning_rate, dead_after=dead_after, key=self.seed
         )
-        found = saes_of_documents(model, documents, Site(self.layer), [config], self.out, options)[0]
+        site = Site(self.layer, Point(self.point))
+        found = saes_of_documents(model, documents, site, [config], self.out, options)[0]
         print(f"{self.out}: open it with truing.probe.load_sae, or with SAELens")
         _tell(found, as_json=self.json)
         return Exit.passed

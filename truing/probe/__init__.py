@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         persona_vectors,
         random_like,
     )
+    from truing.probe.personas import Contrast, persona_contrasts
     from truing.probe.projecting import check_direction, projections
     from truing.probe.prompt_files import read_prompts
     from truing.probe.refusal import (

@@ -26,7 +26,14 @@ from truing.types import InputError
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 LAYOUT = "6.54.12"
 """The version of SAELens whose layout is written; below 6 it would guess what a configuration leaves out."""
-_SITE = re.compile(r"blocks\.(\d+)\.hook_(resid_pre|resid_post)")
+_HOOKS = {
+    Point.resid_pre: "hook_resid_pre",
+    Point.resid_post: "hook_resid_post",
+    Point.attention: "hook_attn_out",
+    Point.mlp: "hook_mlp_out",
+}
+"""What TransformerLens calls the sites."""
+_SITE = re.compile(rf"blocks\.(\d+)\.({'|'.join(_HOOKS.values())})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +72,7 @@ def save_sae(folder: Path, saved: SavedSAE) -> None:
     }
     metadata = {**saved.metadata, "sae_lens_version": LAYOUT, "model_name": saved.model}
     if saved.site is not None:
-        metadata["hook_name"] = f"blocks.{saved.site.layer}.hook_{saved.site.point}"
+        metadata["hook_name"] = f"blocks.{saved.site.layer}.{_HOOKS[saved.site.point]}"
     config: dict[str, Any] = {
         "d_in": sae.dim,
         "d_sae": sae.width,
@@ -114,7 +121,8 @@ def load_sae(folder: str | Path) -> SavedSAE:
     told = dict(config.get("metadata") or {})
     hook = str(told.get("hook_name") or "")
     place = _SITE.fullmatch(hook)
-    site = Site(int(place[1]), Point(place[2])) if place else None
+    points = {name: point for point, name in _HOOKS.items()}
+    site = Site(int(place[1]), points[place[2]]) if place else None
     return SavedSAE(sae.eval().requires_grad_(False), str(told.get("model_name") or ""), site, told)
 
 
