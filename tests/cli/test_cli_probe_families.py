@@ -9,7 +9,8 @@ from probe.families import folder, opened, refused
 from probe.test_probe_screening import planted, written
 
 from truing.cli import main
-from truing.probe import DiffReport
+from truing.model import Point, Site
+from truing.probe import DiffReport, load_directions, load_sae
 from truing.types import loads
 
 Capture = pytest.CaptureFixture[str]
@@ -61,6 +62,36 @@ def test_a_direction_is_found_and_chosen_again_from_its_file(direction, capsys):
     file = str(direction / "direction_evaluations.json")
     assert main(["probe", "select-direction", file, "--layers", "3", "--json"]) == 0
     assert last_line(capsys) == json.loads((direction / "direction.json").read_text())
+
+
+def test_a_persona_is_found_where_it_is_most_pronounced_and_where_one_asks_for_it(tmp_path, capsys):
+    words = ["--prompts", asked(tmp_path, "asked", [f"What of the {thing}?" for thing in THINGS])]
+    words += ["--persona", "You are cruel.", "--persona", "You hate us.", "--opposite", "You are kind."]
+    assert main(["probe", "persona", BASE, *words, "--out", str(tmp_path), "--json"]) == 0
+    told, ranked = last_line(capsys), json.loads((tmp_path / "sites.json").read_text())
+    assert told == ranked[0] and {row["site"][0] for row in ranked} == {"2"}, (
+        "before it, windows hide who is asked"
+    )
+    (direction,) = load_directions(tmp_path / "persona.safetensors")
+    assert f"{direction.site.layer}.{direction.site.point}" == told["site"]
+
+    more = ["--site", "2.mlp", "--over", "response", "--max-tokens", "3", "--name", "cruel"]
+    assert main(["probe", "persona", BASE, *words, *more, "--out", str(tmp_path)]) == 0
+    assert "next: truing probe calibrate-watch" in capsys.readouterr().out
+    (direction,) = load_directions(tmp_path / "persona.safetensors")
+    assert (direction.name, direction.site, direction.position) == ("cruel", Site(2, Point.mlp), "response")
+
+    for site, why in (("7.mlp", "there is no layer 7"), ("1.head", "'1.head' is no site"), ("x", "no site")):
+        assert main(["probe", "persona", BASE, *words, "--site", site, "--out", str(tmp_path)]) == 3
+        assert why in capsys.readouterr().err
+
+
+def test_an_autoencoder_of_what_attention_adds_is_found_there_again(sae, tmp_path, capsys):
+    words = ["--layer", "2", "--point", "attention", "--width", "8", "--k", "1", "--batch", "16"]
+    assert main(["probe", "sae", BASE, str(sae / "talks"), *words, "--out", str(tmp_path)]) == 0
+    assert load_sae(tmp_path).site == Site(2, Point.attention)
+    assert main(["probe", "measure-sae", str(tmp_path), str(sae / "talks"), "--json"]) == 0
+    assert last_line(capsys)["l0"] <= 8
 
 
 def test_an_autoencoder_is_measured_on_both_and_what_moved_is_tried(sae, tmp_path, capsys, monkeypatch):

@@ -38,6 +38,17 @@ def test_what_is_saved_comes_back_with_where_it_belongs(kind, tmp_path):
     assert type(found.sae) is (TopK if kind is TopK else JumpReLU), "a batch decides in training alone"
 
 
+@pytest.mark.parametrize(
+    ("point", "hook"),
+    [(Point.resid_pre, "resid_pre"), (Point.attention, "attn_out"), (Point.mlp, "mlp_out")],
+)
+def test_a_site_has_the_name_that_transformerlens_gives_it(point, hook, tmp_path):
+    save_sae(tmp_path, SavedSAE(made(TopK), "m", Site(3, point)))
+    told = json.loads((tmp_path / "cfg.json").read_text())
+    assert told["metadata"]["hook_name"] == f"blocks.3.hook_{hook}"
+    assert load_sae(tmp_path).site == Site(3, point)
+
+
 def test_the_files_are_those_of_the_layout(tmp_path):
     """The fields that SAELens 6 needs to open a folder without guessing, and its shapes."""
     sae = made(TopK)
