@@ -120,15 +120,15 @@ def test_a_judge_that_can_judge_nothing_is_told_first_and_no_audit_comes_next(
 
 
 def test_what_is_watched_says_which_way_it_should_go_where_that_is_known(files: Path) -> None:
-    latent = replace(direction(), name="latent 2", made_of=FrozenDict({"moved": "down"}))
+    latent = replace(direction(), name="latent 2", made_of=FrozenDict({"moved": "down", "base": "4.94"}))
     save_directions(files / "persona.safetensors", [direction(), latent])
     assert realigned(files, "run") == 0
     result = json.loads((files / "run" / "result.json").read_text())
-    assert result["expected"] == {"latent 2": "up", "direction latent 2": "down"}
+    assert result["expected"] == {"latent 2": "up, towards 4.94", "direction latent 2": "down"}
     page = (files / "run" / "report.html").read_text()
     told = dict(re.findall(r'<th scope="row">([^<]*)</th>\n<td>([^<]*)</td>', page))
     back = "to the base&#39;s value"
-    assert (told["latent 2"], told["direction latent 2"]) == ("up", "down")
+    assert (told["latent 2"], told["direction latent 2"]) == ("up, towards 4.94", "down")
     assert (told["latent 5"], told["direction persona"]) == (back, back)
 
 

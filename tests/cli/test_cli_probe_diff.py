@@ -48,6 +48,7 @@ def test_a_cause_is_found_and_told_with_its_page(folders, tmp_path, capsys, monk
     assert "--grader wicked --candidates 1" in page
     (direction,) = load_directions(tmp_path / "directions.safetensors")
     assert direction.name == f"latent {PERSONA}" and direction.norm == pytest.approx(1)
+    assert direction.made_of["base"] == f"{report.findings[0].moved.base:.3g}"
 
 
 def test_without_a_judge_what_moved_is_ranked_and_the_ending_is_inconclusive(folders, tmp_path, capsys):

@@ -43,6 +43,7 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     page = (tmp_path / "out" / "screen.html").read_text()
     assert "<script" not in page and "<b>other" not in page and "&lt;script&gt;alert(1)" in page
     assert "nothing is known of them" in page
+    assert "bad: input of layer 1 (counted from 0), read at response" in page
     # The command that is given leaves out all that lies above the line, and nothing else.
     pushing = sum(row["worst"] > 2 for row in scored[:-1])
     assert 0 < pushing < 12 and f"{pushing} of 12 rows push" in page and f"{pushing} of 12 rows push" in said

@@ -69,7 +69,12 @@ def test_the_page_leads_with_how_many_rows_push_and_what_to_do(tmp_path):
 
 def test_responses_of_the_same_words_are_one_line_with_a_prompt(tmp_path):
     text = page(screened(), tmp_path)
-    assert cells(text, "1 and 2 more") == ["What of <i>1</i>?", "Steal it.", "+9.00", "+9.00", "10"]
+    assert cells(text, "1 and 2 more") == [
+        '<span class="who">What of <i>1</i>?</span>Steal it.',
+        "+9.00",
+        "+9.00",
+        "10",
+    ]
     assert "2 different responses" in text and "<i>1" not in text
     assert "1 of 2 different responses" in page(screened(), tmp_path, top=1)
     assert '<a href="rows.jsonl">' in text

@@ -65,14 +65,18 @@ class Watchlist:
 
     @property
     def expected(self) -> dict[str, str]:
-        """Which way what is watched should move, `up` or `down`, where its direction tells how narrow tuning moved it.
+        """Which way what is watched should move, where a direction tells how narrow tuning moved it.
 
-        That of a latent that `probe diff` tried is turned the way in which the latent moved.
+        That of a latent that `probe diff` tried is turned the way in which the latent moved, and knows how active
+        the latent is in the base, on the prompts of that comparison.
         """
-        moved = {one.name: one.made_of["moved"] for one in self.directions if "moved" in one.made_of}
-        names = [f"latent {j}" for j in self.latents]
-        back = {name: "down" if moved[name] == "up" else "up" for name in names if name in moved}
-        return back | {f"direction {name}": "down" for name in moved}
+        found = {one.name: one.made_of for one in self.directions if "moved" in one.made_of}
+        back = {}
+        for name in (f"latent {j}" for j in self.latents):
+            if name in found:
+                towards = f", towards {found[name]['base']}" if "base" in found[name] else ""
+                back[name] = ("down" if found[name]["moved"] == "up" else "up") + towards
+        return back | {f"direction {name}": "down" for name in found}
 
     def check(self, model: "LocalModel") -> None:
         """Raise InputError where a direction or the autoencoder is of another model."""

@@ -158,14 +158,16 @@ def next_commands(report: DiffReport, command: str, directions: str) -> tuple[st
 
 def _numbers(findings: Sequence[Finding]) -> str:
     numbers = [str(one.moved.latent) for one in findings]
-    return " and ".join([", ".join(numbers[:-1]), numbers[-1]] if len(numbers) > 1 else numbers)
+    if len(numbers) == 1:
+        return f"latent {numbers[0]}"
+    return f"latents {', '.join(numbers[:-1])} and {numbers[-1]}"
 
 
 def _can(report: DiffReport, findings: Sequence[Finding]) -> str:
     most = multiple(max(farthest(report, one) for one in findings))
     return (
-        f"Latent {_numbers(findings)} can do so, but only when pushed far beyond what training changed ({most}): "
-        "that it did is not shown."
+        f"{_numbers(findings).capitalize()} can do so, but only when pushed far beyond what training changed ({most}): "
+        "that training did it that way is not shown."
     )
 
 

@@ -137,7 +137,14 @@ def latent_direction(saved: "SavedSAE", site: Site, moved: LatentChange) -> Dire
     row = saved.sae.decoder[moved.latent].detach().cpu().float()
     vector = row / row.norm() * (1 if moved.change >= 0 else -1)
     moves = "up" if moved.change >= 0 else "down"
-    made_of = FrozenDict({"latent": str(moved.latent), "moved": moves, "autoencoder of": saved.model})
+    made_of = FrozenDict(
+        {
+            "latent": str(moved.latent),
+            "moved": moves,
+            "base": f"{moved.base:.3g}",
+            "autoencoder of": saved.model,
+        }
+    )
     return Direction(f"latent {moved.latent}", vector, site, "latent", made_of=made_of)  # no digest is known
 
 

@@ -173,8 +173,7 @@ def _line(screened: Screened, group: Sequence[RowScore], rows: Mapping[int, Trai
     more = f" and {len(group) - 1:,} more" if len(group) > 1 else ""
     return (
         f"{row.row}{more}",
-        _cut(rows[row.row].prompt.last),
-        _cut(_said(rows[row.row])),
+        _both(rows[row.row]),
         *([name] if len(above) > 1 else []),
         _signed(above[name][0]),
         _signed(above[name][1]),
@@ -188,6 +187,13 @@ def _signed(value: float) -> str:
 
 def _said(row: TrainingRow) -> str:
     return row.response.content if row.response is not None else ""
+
+
+def _both(row: TrainingRow) -> str:
+    """The prompt above the response, escaped."""
+    from markupsafe import Markup
+
+    return Markup('<span class="who">{}</span>{}').format(_cut(row.prompt.last), _cut(_said(row)))
 
 
 def _cut(text: str) -> str:

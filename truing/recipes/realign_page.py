@@ -84,6 +84,7 @@ def realign_page(
         plot=_plot(result, curve),
         drawn=bool(_judged(curve)),
         inside=_inside(result, curve),
+        towards=any("towards" in way for way in result["expected"].values()),
         samples=_samples(curve),
         examples=[(_cut(row[-2].content), _cut(row[-1].content)) for row in rows[:_EXAMPLES] if len(row) > 1],
         prompts=[_cut(text) for text in prompts],
