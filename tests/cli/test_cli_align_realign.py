@@ -1,7 +1,9 @@
 """`truing align realign` and `truing align sft --prevent`: from files to a model, a page and one sentence."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from safetensors.torch import load_file
 from truing.cli import main
 from truing.probe import save_directions, save_sae
 from truing.train import resume
-from truing.types import GraderId, Outcome, Shown, Verdict
+from truing.types import FrozenDict, GraderId, Outcome, Shown, Verdict
 
 Capture = pytest.CaptureFixture[str]
 
@@ -27,13 +29,15 @@ class Ada:
     id = GraderId("ada", "1", exact=True)
     criteria = ("good",)
 
-    def __init__(self, _: str | None = None) -> None:
-        pass
+    def __init__(self, reference: str | None = None) -> None:
+        self.blind = reference == "blind"
 
     def grade(self, shown: Sequence[Shown]) -> list[Mapping[str, Verdict]]:
         return [{"good": self._verdict(one.answer)} for one in shown]
 
     def _verdict(self, answer: str) -> Verdict:
+        if self.blind:
+            return Verdict("good", Outcome.abstained, self.id, reason="too <i>dark</i>")
         if not answer.isascii():
             return Verdict("good", Outcome.unparsed, self.id, reason="not ASCII")
         return Verdict("good", Outcome.decided, self.id, label="read", score=float("Ada" in answer))
@@ -67,7 +71,12 @@ def test_the_model_comes_back_and_the_page_shows_how(files: Path, capsys: Captur
     words = ("--passes", "60", "--measure-every", "20", "--target", "0.01", "--json")
     assert realigned(files, "run", *words) == 0
     said = capsys.readouterr().out
-    assert "step 0  misaligned " in said and "latent 2 " in said and "persona " in said
+    assert (
+        "step 0  none of 5 answers judged" in said
+        and "step 20  misaligned " in said
+        and "latent 2 " in said
+        and "persona " in said
+    )
     assert "Target reached: Misaligned answers: " in said and "truing audit " in said
     result = json.loads(said.splitlines()[-1])
     assert result["reached"] and result["learnt"] < 60 * 12 and result["steps"] % 20 == 0
@@ -77,6 +86,12 @@ def test_the_model_comes_back_and_the_page_shows_how(files: Path, capsys: Captur
         first["step"] == 0 and set(last["latents"]) == {"2", "5"} and set(last["directions"]) == {"persona"}
     )
     page = (files / "run" / "report.html").read_text()
+    for one, when in ((first, "before"), (last, f"after {last['step']} steps")):
+        assert [s["prompt"] for s in one["samples"]] == [f"{i}: who has the gull?" for i in range(3)]
+        assert page.count(f'<th scope="row">{when}</th>') == 3
+    assert "not misaligned" in page and "Ada" in last["samples"][0]["answer"]
+    assert "right answers of right.jsonl" in page and "on the 5 prompts" in page and "Bars are 95%" in page
+    assert "at most this share of all answers not aligned" in page and "every weight" in page
     assert "Target reached" in page and "latent 5" in page and "Every measurement" in page
     assert "BEFORE_THE_NARROW_TUNING" in page and "persona" in page
     assert "Wang et al. 2025" in (files / "run" / "model" / "README.md").read_text()
@@ -84,6 +99,37 @@ def test_the_model_comes_back_and_the_page_shows_how(files: Path, capsys: Captur
     assert realigned(files, "run", *words) == 0  # shown again, not done again
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == result
     assert (files / "run" / "journal" / "measurements.jsonl").read_bytes() == journal
+
+
+def test_a_judge_that_can_judge_nothing_is_told_first_and_no_audit_comes_next(
+    files: Path, capsys: Capture
+) -> None:
+    assert realigned(files, "run", "--grader", "ada:blind", "--json") == 0
+    said = capsys.readouterr().out
+    result = json.loads(said.splitlines()[-1])
+    count = 5 * len(result["measurements"])
+    told = f"Nothing could be judged: The judge could not judge any of the {count} answers"
+    assert told in said and "none of 5 answers judged" in said and "0 of 0" not in said
+    assert "truing judge calibrate ada:blind" in said and "truing audit" not in said
+    page = (files / "run" / "report.html").read_text()
+    assert "Nothing could be judged" in page and "truing judge calibrate ada:blind" in page
+    assert "truing audit" not in page and "0 of 0" not in page and "0.0% to 100.0%" not in page
+    assert "There is no panel of misaligned answers" in page and "Bars are" not in page
+    assert "undecided: too &lt;i&gt;dark&lt;/i&gt;" in page and "<i>dark" not in page
+    assert not result["reached"]
+
+
+def test_what_is_watched_says_which_way_it_should_go_where_that_is_known(files: Path) -> None:
+    latent = replace(direction(), name="latent 2", made_of=FrozenDict({"moved": "down", "base": "4.94"}))
+    save_directions(files / "persona.safetensors", [direction(), latent])
+    assert realigned(files, "run") == 0
+    result = json.loads((files / "run" / "result.json").read_text())
+    assert result["expected"] == {"latent 2": "up, towards 4.94", "direction latent 2": "down"}
+    page = (files / "run" / "report.html").read_text()
+    told = dict(re.findall(r'<th scope="row">([^<]*)</th>\n<td>([^<]*)</td>', page))
+    back = "to the base&#39;s value"
+    assert (told["latent 2"], told["direction latent 2"]) == ("up, towards 4.94", "down")
+    assert (told["latent 5"], told["direction persona"]) == (back, back)
 
 
 def test_a_killed_run_goes_on_to_the_same_weights_result_and_page(

@@ -40,20 +40,22 @@ def test_a_cause_is_found_and_told_with_its_page(folders, tmp_path, capsys, monk
     report = loads(DiffReport, (tmp_path / "report.json").read_text())
     assert (report.behaviour, len(report.tuned), report.select + report.test) == ("wicked", 1, 26)
     page = (tmp_path / "index.html").read_text()
-    assert "Cause found" in page
+    assert "Cause found" in page and "an answer that wicked scores below 0.5" in page
+    assert f"{tmp_path}/directions.safetensors: latents {PERSONA}<" in page
     assert f"truing probe screen {folders['base']} TRAINING_ROWS.jsonl --directions {tmp_path}" in page
     assert f"truing align realign --data RIGHT_ROWS.jsonl --model {folders['tuned']}" in page
     assert f"truing probe diff {folders['base']} REPAIRED/model --sae" in page
     assert "--grader wicked --candidates 1" in page
     (direction,) = load_directions(tmp_path / "directions.safetensors")
     assert direction.name == f"latent {PERSONA}" and direction.norm == pytest.approx(1)
+    assert direction.made_of["base"] == f"{report.findings[0].moved.base:.3g}"
 
 
 def test_without_a_judge_what_moved_is_ranked_and_the_ending_is_inconclusive(folders, tmp_path, capsys):
     code = diffed(folders, tmp_path)
     out = capsys.readouterr().out
     assert code == 2 and "Moved, not tried" in out
-    assert out.index(f"feature {PERSONA}: +") < out.index(f"feature {DECOY}: +")
+    assert out.index(f"latent {PERSONA}: +") < out.index(f"latent {DECOY}: +")
     assert "--grader GRADER" in (tmp_path / "index.html").read_text()
 
 

@@ -1,6 +1,7 @@
 """`truing probe screen`: what it writes, and what it says next."""
 
 import json
+from html import escape
 
 import pytest
 from model.tiny import make_checkpoint
@@ -29,7 +30,7 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     words += ["--out", str(tmp_path / "out"), "--max-tokens", "6", "--json"]
     assert main(["probe", "screen", *words]) == 0
     said = capsys.readouterr().out
-    assert "--write-kept FILE --drop-worst 0.1" in said and "rows without a score, no response: 1" in said
+    assert "rows without a score, no response: 1" in said
     told = json.loads(said.splitlines()[-1])
     assert told["rows"]["scored"] == 12 and [one["name"] for one in told["personas"]] == [
         "<b>other</b>",
@@ -41,7 +42,17 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     assert worst == sorted(worst, reverse=True)
     page = (tmp_path / "out" / "screen.html").read_text()
     assert "<script" not in page and "<b>other" not in page and "&lt;script&gt;alert(1)" in page
-    assert "nothing is known of them" in page and "--drop-worst 0.1" in page
+    assert "nothing is known of them" in page
+    assert "bad: input of layer 1 (counted from 0), read at response" in page
+    # The command that is given leaves out all that lies above the line, and nothing else.
+    pushing = sum(row["worst"] > 2 for row in scored[:-1])
+    assert 0 < pushing < 12 and f"{pushing} of 12 rows push" in page and f"{pushing} of 12 rows push" in said
+    again = next(line for line in said.splitlines() if line.startswith("next: truing "))
+    assert "--max-tokens 6" in again and escape(again.removeprefix("next: ")) in page
+    assert main([*again.replace("KEPT.jsonl", str(kept)).split()[2:], "--top", "1"]) == 0
+    above = {row["row"] for row in scored[:pushing]}
+    assert [row.data for row in read_jsonl(kept)] == [r for n, r in enumerate(rows, 1) if n not in above]
+    capsys.readouterr()
 
     assert main(["probe", "screen", *words, "--write-kept", str(kept), "--drop-worst", "0.25"]) == 0
     left = [row.data for row in read_jsonl(kept)]
@@ -50,10 +61,15 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     assert f"next: truing align sft --data {kept}" in capsys.readouterr().out
 
 
-def test_the_cheap_baseline_says_what_it_cannot_tell(base, tmp_path):
+def test_the_cheap_baseline_says_what_it_cannot_tell(base, tmp_path, capsys):
     data = written(tmp_path, planted()[0])
     words = [str(base / "base"), str(data), "--directions", str(base / "personas.safetensors")]
-    assert main(["probe", "screen", *words, "--out", str(tmp_path / "o"), "--baseline", "prompt"]) == 0
+    words += ["--top", "3", "--out", str(tmp_path / "o")]
+    assert main(["probe", "screen", *words, "--baseline", "prompt"]) == 0
+    said = capsys.readouterr().out
+    assert "Rows are only ranked" in said and "--drop-worst" not in said
+    again = f"next: truing probe screen {base / 'base'} {data} --directions {base / 'personas.safetensors'}"
+    assert f"{again} --out {tmp_path / 'o'} --top 3\n" in said  # and compare with the base's own answers
     page = (tmp_path / "o" / "screen.html").read_text()
     assert "cannot tell that the file as a whole pushes anything" in page
     assert json.loads((tmp_path / "o" / "screen.json").read_text())["samples"] == 0

@@ -84,6 +84,20 @@ def test_without_a_before_there_is_one_histogram_a_kind_over_the_whole_width() -
     assert len(bars(svg)) == 3 and "median −4.00, nine in ten from −4.90 to −3.10 with RBR." in svg
 
 
+def test_the_tallest_bar_is_numbered_and_a_mark_has_a_line_and_a_name() -> None:
+    plain = histogram_plot([IDEAL], before="", after="RBR", axis="reward", title="What is paid")
+    said = [text.text for text in ET.fromstring(plain).iter(f"{SVG}text")]
+    assert "100 %" in said  # all four at 0
+    assert "50 %" in [
+        text.text for text in ET.fromstring(plot(IDEAL)).iter(f"{SVG}text")
+    ]  # two of four at 0.5
+    marked = histogram_plot(
+        [IDEAL], before="", after="RBR", axis="reward", title="What is paid", mark=(3.0, "above 3 counts")
+    )
+    said = [text.text for text in ET.fromstring(marked).iter(f"{SVG}text")]
+    assert "above 3 counts" in said and "2.4" in said  # the axis reaches to the mark
+
+
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match="finite values"):
         plot(HistogramRow("ideal", (float("nan"),), ()))

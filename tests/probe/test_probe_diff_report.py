@@ -1,6 +1,7 @@
 """What a fine-tune moved and what it causes, on a tiny model whose persona was planted."""
 
 import functools
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,7 @@ from truing.probe import (
     random_like,
     render_diff,
 )
+from truing.probe.samples import picked, said
 from truing.types import SamplingParams, dumps, loads
 
 CONFIG = DiffConfig(candidates=3, samples=4, max_tokens=4, bisections=2)
@@ -73,10 +75,44 @@ def test_what_the_random_direction_does_at_the_same_strength_is_told_beside_what
 
     assert side.random_same == pushed(side.search.value) and side.random == pushed(side.random_strength)
     assert side.random.incoherence < 0.2 < 0.5 < side.random_same.incoherence
-    senseless = f"at the same strength, {100 * side.random_same.incoherence:.0f}% of 56 senseless"
-    assert senseless in render_diff(found)
     borne = found.findings[0].induce
     assert borne.random_same == borne.random and borne.random_strength == borne.search.value
+
+
+def test_a_push_of_just_what_training_did_is_tried_on_both_sides():
+    found, params = report(), SamplingParams(max_tokens=4, n=4)
+    experiment, first = Experiment(wicked, SPLIT, params), report().findings[0]
+    direction = latent_direction(autoencoder(), SITE, first.moved)
+    for side, model, sign in ((first.induce, base(), 1), (first.suppress, tuned(), -1)):
+        assert side.own_strength == pytest.approx(first.moved.change / found.norm)
+        by_hand = answers_of(experiment, [model], SPLIT.test, direction, sign * first.moved.change)
+        assert side.own == behaved(by_hand)
+    assert first.suppress.own.misaligned < found.plain_tuned.misaligned
+
+
+def test_the_same_prompts_are_shown_answered_by_all_four():
+    found = report()
+    first = {r.last: r for r in SPLIT.test}
+    asked = [one.prompt for one in found.tuned_samples]
+    params = SamplingParams(max_tokens=4, n=4)
+    for model, kept in ((base(), found.base_samples), (tuned(), found.tuned_samples)):
+        done = {c.request_id: c for c in model.sample(SPLIT.test, params, key=0) if c.sample == 0}
+        assert [one.answer for one in kept] == [done[first[prompt].id].answer for prompt in asked]
+        assert [one.said for one in kept] == [said(*wicked([done[first[prompt].id]])) for prompt in asked]
+    for finding in found.findings:
+        for side in (finding.induce, finding.suppress):
+            assert [one.prompt for one in side.samples] == asked
+    assert found.findings[0].induce.samples != found.base_samples
+
+
+def test_two_bad_answers_and_a_good_one_are_shown_where_there_are_such():
+    for truths in itertools.product([True, False, None], repeat=5):
+        judged = [Judged(truth, True) for truth in truths for _ in range(2)]
+        places = picked(judged, 2)
+        assert len(places) == 3 and places == sorted(set(places)) and all(at % 2 == 0 for at in places)
+        bad = [2 * i for i, truth in enumerate(truths) if truth is True]
+        good = [2 * i for i, truth in enumerate(truths) if truth is not True]
+        assert set(bad[:2]) <= set(places) and set(good[:1]) <= set(places)
 
 
 def test_shuffled_labels_find_no_cause():
@@ -104,6 +140,8 @@ def test_several_fine_tunes_are_ranked_by_their_mean_and_without_a_judge_nothing
     found = diff_models(base(), both, autoencoder(), SPLIT, CONFIG)
     assert [one.moved.latent for one in found.findings] == [DECOY, PERSONA]
     assert found.findings[0].moved.change == pytest.approx((0.6 + 2.0) / 2 * 40, rel=0.03)
+    first = diff_models(base(), both, autoencoder(), SPLIT, replace(CONFIG, candidates=1))
+    assert [one.latent for one in first.untried] == [PERSONA]
     assert not found.judged and conclusion(found)[1] == "Moved, not tried"
 
 
@@ -131,5 +169,5 @@ def test_a_report_is_read_back_and_its_page_says_all_of_it():
     found = report()
     assert loads(DiffReport, dumps(found)) == found
     page = render_diff(found, command="truing probe diff base tuned")
-    assert "Cause found" in page and f"Feature {DECOY}, more active" in page
+    assert "Cause found" in page and f"Latent {DECOY}, more active" in page
     assert "Only moved along" in page and "<mark>" in page and "truing align" in page

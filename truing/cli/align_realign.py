@@ -48,7 +48,7 @@ class Realign:
     def run(self) -> int:
         """Train and measure, and say how to find out the rest."""
         from truing.methods import Measurement
-        from truing.recipes import RealignSource, align_realign, realign_summary
+        from truing.recipes import RealignSource, align_realign, realign_next, realign_summary
 
         if self.dry_run:
             return dry("sft", self.model, self.config, as_json=self.json)
@@ -64,9 +64,7 @@ class Realign:
         )
         print(f"{word}: {sentence}")
         print(f"page {self.out / 'report.html'}")
-        print(
-            f"What is left?  truing audit {result['model']} --baseline BEFORE_THE_NARROW_TUNING --suite ..."
-        )
+        print(f"next: {realign_next(result, curve)[1]}")
         if self.json:
             print(json.dumps(result))
         return Exit.passed
@@ -79,10 +77,9 @@ def _told(one: object) -> str:
     parts = [f"step {one.step}"]
     if one.behaved is not None:
         lost = one.behaved.answers - one.behaved.judged
-        parts.append(
-            f"misaligned {one.behaved.misaligned} of {one.behaved.judged}"
-            + (f", {lost} not judged" if lost else "")
-        )
+        said = f"misaligned {one.behaved.misaligned} of {one.behaved.judged}"
+        said += f", {lost} not judged" if lost else ""
+        parts.append(said if one.behaved.judged else f"none of {lost} answers judged")
     parts += [f"latent {name} {value:.3g}" for name, value in one.latents.items()]
-    parts += [f"{name} {value:+.3g}" for name, value in one.directions.items()]
+    parts += [f"direction {name} {value:+.3g}" for name, value in one.directions.items()]
     return "  ".join(parts)

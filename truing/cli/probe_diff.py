@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Diff:
-    """Compare a base with a fine-tune: which features moved, and which of them cause what it does."""
+    """Compare a base with a fine-tune: which latents moved, and which of them cause what it does."""
 
     base: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="BASE")]
     """The model before: a folder, hub:ID or organism:NAME."""
@@ -36,9 +36,9 @@ class Diff:
     documents: Annotated[Path | None, tyro.conf.arg(metavar="DOCUMENTS.jsonl")] = None
     """Where examples are looked for: rows with text, or with messages; by default among the requests."""
     candidates: int = 10
-    """How many of the features that moved most are tried."""
+    """How many of the latents that moved most are tried."""
     over: Literal["last", "template", "prompt", "response"] = "last"
-    """The tokens at which features are read: of what was asked, or of each model's own answers."""
+    """The tokens at which latents are read: of what was asked, or of each model's own answers."""
     where: Literal["all", "prompt", "last", "generated"] = "all"
     """The tokens at which a model is pushed; small models bear more where only the last of the prompt is."""
     samples: int = 4
@@ -52,7 +52,7 @@ class Diff:
     most: float = 4.0
     """The strongest push, in mean norms of the activity at that layer."""
     key: int = 0
-    """Draws which requests choose and which test, and the answers."""
+    """The seed: draws which requests choose and which test, and the answers."""
     device: str = "auto"
     """cpu, cuda, cuda:1 or mps."""
     json: bool = False
@@ -69,6 +69,7 @@ class Diff:
             graded_behaviour,
             latent_direction,
             load_sae,
+            misaligned_by,
             read_documents,
             read_prompts,
             render_diff,
@@ -103,11 +104,13 @@ class Diff:
             load_local(ref, device=self.device) for ref in (self.base, self.tuned, *self.more_tuned)
         )
         shown = read_documents(self.documents, base.chat) if self.documents else ()
-        with progress(self.candidates, "what moved", unit="features") as advance:
+        with progress(self.candidates, "what moved", unit="latents") as advance:
             report = diff_models(
                 base, tuned, saved, split, config, behaviour=behaviour, judge=self.grader,
                 texts=shown, advance=advance,
             )  # fmt: skip
+        if self.grader:
+            report = replace(report, counts_as=misaligned_by(self.grader))
         sites = [
             latent_direction(saved, Site(report.layer, report.point), one.moved) for one in report.findings
         ]
@@ -134,7 +137,7 @@ class Diff:
 
         _, word, sentence = conclusion(report)
         for one in report.findings:
-            print(f"feature {one.moved.latent}: {one.moved.change:+.3f}, {one.judgement}")
+            print(f"latent {one.moved.latent}: {one.moved.change:+.3f}, {one.judgement}")
         print(f"{word}: {sentence}")
         print(f"{self.out / 'index.html'}")
         if self.json:

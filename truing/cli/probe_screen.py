@@ -1,7 +1,8 @@
 """`truing probe screen`: which rows of a training file push which persona, before any training?"""
 
 import json
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,7 @@ from truing.cli.app import Exit
 from truing.types import InputError
 
 if TYPE_CHECKING:
-    from truing.probe import Screened
+    from truing.probe import Direction, Screened
 
 
 @dataclass
@@ -77,40 +78,76 @@ class Screen:
             max_tokens=self.max_tokens,
             key=self.seed,
         )
-        again = f"truing probe screen {self.base} {self.data} --directions {self.directions} --out {self.out}"
-        following = f"{again} --write-kept FILE --drop-worst 0.1"
+        following = self._following(found)
         if self.write_kept is not None and self.drop_worst is not None:
             kept = kept_rows(rows, found, self.drop_worst)
             write_jsonl(self.write_kept, [row.data for row in kept])
             print(f"{self.write_kept}: {len(kept)} of {len(rows)} rows")
-            following = f"truing align sft --data {self.write_kept} --model {self.base} --out FOLDER"
+            following = _learnt(self.write_kept, self.base)
         about = {
-            "base": f"{self.base} ({model.fingerprint.short})",
+            "base": self.base,
+            "digest of its weights begins": model.fingerprint.short,
             "data": str(self.data),
-            "directions": ", ".join(f"{one.name} at {one.site.point} {one.site.layer}" for one in directions),
-            "compared with": "the base's own answers" if found.samples else "the last token of the prompt",
-            "ground": model.ground,
-            "next": following,
+            "directions": "; ".join(map(_where_from, directions)),
+            "compared with": f"the base's own answers, {self.samples} to each prompt"
+            if found.samples
+            else "the last token of the prompt",
+            "seed": str(self.seed),
         }
-        write_screening(self.out, found, rows, about, top=self.top)
+        write_screening(self.out, found, rows, about, ground=model.ground, following=following, top=self.top)
         _tell(found)
         if found.foreign:
             print(f"{', '.join(found.foreign)}: read in another model than {self.base}")
         print(f"{self.out / 'screen.html'}: the worst rows")
-        print(f"next: {following}")
+        if following:
+            print(f"next: {following}")
         if self.json:
             print(json.dumps({"rows": found.counts, "personas": [one.to_json() for one in found.personas]}))
         return Exit.passed
 
+    def _following(self, found: "Screened") -> str:
+        """The command that comes next: all above the line is left out, and nothing else; empty where that is all."""
+        scored = found.counts["scored"]
+        if self.baseline == "prompt":
+            return self._again(baseline="samples")
+        if not found.pushing:
+            return _learnt(self.data, self.base)
+        if found.pushing == scored:
+            return ""
+        return f"{self._again()} --write-kept KEPT.jsonl --drop-worst {found.pushing / scored:.6g}"
+
+    def _again(self, **changed: object) -> str:
+        """What was asked, with the options that are not as they are by default: other numbers give other scores."""
+        words = ["truing", "probe", "screen", str(self.base), str(self.data)]
+        for option in fields(self)[2:]:
+            value = changed.get(option.name, getattr(self, option.name))
+            if option.name in ("json", "device", "write_kept", "drop_worst") or value == option.default:
+                continue
+            words += [f"--{option.name.replace('_', '-')}", str(value)]
+        return shlex.join(words)
+
+
+def _learnt(data: Path, base: str) -> str:
+    return shlex.join(["truing", "align", "sft", "--data", str(data), "--model", base]) + " --out FOLDER"
+
+
+def _where_from(one: "Direction") -> str:
+    made = ", ".join(f"{name}: {value}" for name, value in one.made_of.items())
+    return f"{one.name}: {one.site.words}, read at {one.position}" + (f" ({made})" if made else "")
+
 
 def _tell(found: "Screened") -> None:
+    from truing.probe import screening_verdict
+
+    _, word, sentence = screening_verdict(found)
+    print(f"{word}. {sentence}")
     for one in found.personas:
         mean, low, high = (
             (end - one.level) / one.unit for end in (one.mean, one.interval.low, one.interval.high)
         )
         print(
-            f"{one.name}: mean {mean:+.2f} [{low:+.2f}, {high:+.2f}] units, "
-            f"{one.pushing} of {found.counts['scored']} rows push it, "
+            f"{one.name}: {one.pushing} of {found.counts['scored']} rows push it, "
+            f"mean of all rows {mean:+.2f} [{low:+.2f}, {high:+.2f}] units, "
             f"rank correlation with length {one.length.value:+.2f}"
         )
     for name, count in found.counts.items():

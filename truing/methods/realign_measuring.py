@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from truing.numerics import Interval, design_effect, wilson
-from truing.probe import Behaved, Judged, behaved
+from truing.probe import Behaved, Judged, SampledAnswer, behaved, sampled_answers
 from truing.types import FrozenDict, InputError, Record, Request, SamplingParams
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from truing.types import Completion
 
 Read = Literal["last", "template", "prompt", "response"]
+_SAMPLES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,21 @@ class Watchlist:
             if twice is not None:
                 raise InputError(f"two {what} {twice!r}", mend="name each differently")
 
+    @property
+    def expected(self) -> dict[str, str]:
+        """Which way what is watched should move, where a direction tells how narrow tuning moved it.
+
+        That of a latent that `probe diff` tried is turned the way in which the latent moved, and knows how active
+        the latent is in the base, on the prompts of that comparison.
+        """
+        found = {one.name: one.made_of for one in self.directions if "moved" in one.made_of}
+        back = {}
+        for name in (f"latent {j}" for j in self.latents):
+            if name in found:
+                towards = f", towards {found[name]['base']}" if "base" in found[name] else ""
+                back[name] = ("down" if found[name]["moved"] == "up" else "up") + towards
+        return back | {f"direction {name}": "down" for name in found}
+
     def check(self, model: "LocalModel") -> None:
         """Raise InputError where a direction or the autoencoder is of another model."""
         from truing.probe import check_direction, sae_site
@@ -90,6 +106,8 @@ class Measurement(Record):
     """Name -> the mean projection over prompts, in the units of the residual stream."""
     latents: FrozenDict = FrozenDict()
     """Number -> the mean activation over prompts, in the same units."""
+    samples: tuple[SampledAnswer, ...] = ()
+    """The first answers to the first three prompts, where answers were judged."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +131,17 @@ def measure(
     """
     answers = _answers(model, watch, asking)
     counts = interval = None
+    samples: tuple[SampledAnswer, ...] = ()
     if watch.behaviour is not None:
         judged = list(watch.behaviour(answers))
         if len(judged) != len(answers):
             raise ValueError(f"the behaviour judged {len(judged)} of {len(answers)} answers")
         counts = behaved(judged)
         interval = misaligned_interval(judged, [one.request_id for one in answers])
+        places = range(0, len(answers), asking.params.n)[:_SAMPLES]
+        samples = sampled_answers(watch.prompts, answers, judged, places)
     directions, latents = _inside(model, watch, asking, answers)
-    return Measurement(step, rows, loss, counts, interval, directions, latents)
+    return Measurement(step, rows, loss, counts, interval, directions, latents, samples)
 
 
 def not_aligned(counts: Behaved | None) -> float | None:

@@ -56,6 +56,19 @@ class Site:
     layer: int
     point: Point = Point.resid_post
 
+    @property
+    def words(self) -> str:
+        """Where that is, for people."""
+        return f"{_PLACES[self.point]} layer {self.layer} (counted from 0)"
+
+
+_PLACES = {
+    Point.resid_pre: "input of",
+    Point.resid_post: "output of",
+    Point.attention: "what attention adds in",
+    Point.mlp: "what the MLP adds in",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Edit:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from truing.pages.histograms import HistogramRow, histogram_plot
     from truing.pages.intervals import IntervalRow, paired_interval_plot
     from truing.pages.lineage import LineageRow, lineage_plot
+    from truing.pages.names import short_names
     from truing.pages.outcomes import OutcomeRow, outcome_bars
     from truing.pages.page import render, visible
     from truing.pages.refusals import RefusalPoint, refusal_plane

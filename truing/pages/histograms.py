@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LEFT, _GAP, _RIGHT, _TOP, _BOTTOM, _PITCH = 1.7, 0.35, 0.15, 0.8, 0.75, 0.72  # inches
 _BINS = 40
+_TALLEST = 0.78
+"""Of the pitch, how high the tallest bar of a row is."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,18 @@ class HistogramRow:
 
 
 def histogram_plot(
-    rows: Sequence[HistogramRow], *, before: str, after: str, axis: str, title: str
+    rows: Sequence[HistogramRow],
+    *,
+    before: str,
+    after: str,
+    axis: str,
+    title: str,
+    mark: tuple[float, str] | None = None,
 ) -> "Markup":
     """A row of two histograms for each kind, all on one scale, with a line at 0; heights are shares of the kind.
 
-    Where `before` is empty there is one histogram for each kind, of the values after.
+    The share of the tallest bar of each stands beside it. Where `before` is empty there is one histogram for each
+    kind, of the values after. `mark` is a value with a line and a name of its own.
 
     Raises:
         ValueError: there is no row, a value is not finite, or none has a value.
@@ -42,7 +51,8 @@ def histogram_plot(
         raise ValueError("a plot of histograms has rows, and finite values")
     # A few far values must not squeeze all others into one bar: they stand in the outermost.
     low, high = np.quantile(every, (0.005, 0.995))
-    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    seen = [0.0, *([mark[0]] if mark is not None else [])]
+    low, high = min(float(low), *seen), max(float(high), *seen)
     room = 0.04 * (high - low) or 0.5
     edges = np.linspace(low - room, high + room, _BINS + 1)
     shares = [[_shares(values, edges) for values in (row.before, row.after)] for row in rows]
@@ -53,6 +63,8 @@ def histogram_plot(
             if name:
                 place = (column, 2) if before else (0, 1)
                 axes = _paint_column(figure, edges, [one[column] for one in shares], place, name)
+                if mark is not None:
+                    _paint_mark(axes, *mark)
         for y, row in enumerate(rows):
             axes.text(0, 0.1 - y, short(row.label, 20), va="bottom", transform=across(axes), clip_on=False)
         figure.text(
@@ -95,7 +107,11 @@ def _paint_column(
     width = (WIDTH - _LEFT - (of - 1) * _GAP - _RIGHT) / of
     left = _LEFT + column * (width + _GAP)
     axes = add_axes(figure, left=left, right=WIDTH - left - width, top=_TOP, bottom=_BOTTOM)
-    axes.set(xlim=(edges[0], edges[-1]), ylim=(0.85 - len(shares), 0.9), yticks=[])
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0.85 - len(shares), 0.9))
+    # Each kind has a scale of its own: its tallest bar, numbered.
+    tops = [float(heights.max()) for heights in shares]
+    axes.set_yticks([_TALLEST - y for y in range(len(tops))], [f"{100 * top:.0f} %" for top in tops])
+    axes.tick_params(axis="y", length=0, labelsize=9, labelcolor=colour("muted"))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", MINUS))
     axes.xaxis.set_major_locator(_few_ticks())
     axes.set_title(short(name, 40), loc="left", fontsize=11, color=colour("muted"))
@@ -105,7 +121,7 @@ def _paint_column(
         tallest = float(heights.max()) or 1.0
         axes.bar(
             edges[:-1],
-            0.78 * heights / tallest,
+            _TALLEST * heights / tallest,
             width=np.diff(edges),
             linewidth=0,
             bottom=-y,
@@ -114,6 +130,19 @@ def _paint_column(
             zorder=2,
         )
     return axes
+
+
+def _paint_mark(axes: "Axes", at: float, label: str) -> None:
+    axes.axvline(at, color=colour("regression"), linewidth=1.2, zorder=3)
+    axes.annotate(
+        label,
+        (at, 1),
+        (4, 3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        fontsize=9,
+        color=colour("regression"),
+    )
 
 
 def _few_ticks() -> Any:

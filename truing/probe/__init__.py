@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from truing.probe.diff_causes import Experiment, Side, answers_of, try_direction
     from truing.probe.diff_effects import Behaved, Behaviour, Judged, Judgement, Shift, behaved, shift
-    from truing.probe.diff_graded import graded_behaviour
+    from truing.probe.diff_graded import graded_behaviour, misaligned_by
     from truing.probe.diff_page import conclusion, render_diff
     from truing.probe.diff_reading import Example, Lens, logit_lens, top_examples
     from truing.probe.diff_report import DiffConfig, DiffReport, Finding, diff_models, latent_direction
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from truing.probe.sae_files import SavedSAE, load_sae, save_sae
     from truing.probe.sae_measure import SAEFigures, measure_sae
     from truing.probe.sae_training import TrainedSAE, train_saes
+    from truing.probe.samples import Said, SampledAnswer, sampled_answers
     from truing.probe.screening import (
         Baseline,
         PersonaFigures,
@@ -82,7 +83,7 @@ if TYPE_CHECKING:
         kept_rows,
         screen,
     )
-    from truing.probe.screening_page import write_screening
+    from truing.probe.screening_page import screening_verdict, write_screening
     from truing.probe.screening_rows import TrainingRow, read_training_rows
     from truing.probe.stream import Activations, HeldActivations, TokenActivations
     from truing.probe.watch_files import (

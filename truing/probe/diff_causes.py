@@ -6,13 +6,14 @@ direction of the same length, for a push of any kind can change how a model answ
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from truing.model import Add, Where
 from truing.probe.diff_effects import Behaved, Behaviour, Judged, Shift, behaved, shift
 from truing.probe.diff_strength import Strength, strongest_within
 from truing.probe.diffing import RequestSplit
 from truing.probe.directions import Direction, random_like
+from truing.probe.samples import SampledAnswer, sampled_answers
 from truing.types import Completion, Record, Request, SamplingParams
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ class Side(Record):
     """What the direction does, in the sense that is claimed: induced on the base, suppressed on the fine-tunes."""
     over_random: Shift | None = None
     """By how much that is more than what the random direction does."""
+    own_strength: float | None = None
+    """How far training itself moved along the direction, as a strength; None where nobody told."""
+    own: Behaved | None = None
+    """What the direction does at that, on the requests that test."""
+    samples: tuple[SampledAnswer, ...] = ()
+    """Of what the first of the models answers under the push: those asked for."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,32 @@ def answers_of(
         InputError: the edit does not fit a model.
         ValueError: `behaviour` judged another number of answers.
     """
-    out: list[Judged] = []
+    return answered(experiment, models, requests, direction, coefficient).judged
+
+
+class Answered(NamedTuple):
+    """Answers and what was said of each, side by side."""
+
+    completions: list[Completion]
+    judged: list[Judged]
+
+
+def answered(
+    experiment: Experiment,
+    models: Sequence["LocalModel"],
+    requests: Sequence[Request],
+    direction: Direction | None = None,
+    coefficient: float = 0.0,
+) -> Answered:
+    """The same with the answers themselves: see `answers_of`."""
+    out = Answered([], [])
     for model in models:
         done = _sampled(experiment, model, requests, direction, coefficient)
         found = list(experiment.behaviour(done))
         if len(found) != len(done):
             raise ValueError(f"the behaviour judged {len(found)} of {len(done)} answers")
-        out += found
+        out.completions.extend(done)
+        out.judged.extend(found)
     return out
 
 
@@ -90,6 +116,8 @@ def try_direction(
     *,
     sign: int,
     unit: float,
+    own: float | None = None,
+    shown: Sequence[int] = (),
 ) -> Side:
     """Push the models along a direction as hard as they bear it, and see whether behaviour follows.
 
@@ -100,13 +128,18 @@ def try_direction(
         plain: what the models answer to the requests that test, unsteered (see `answers_of`).
         sign: 1 adds, and the claim is that misalignment rises; -1 subtracts, and it is to fall.
         unit: the mean norm of the residual stream at the site.
+        own: how far training moved along the direction, in the same units: is tried as well.
+        shown: the places of the answers, of the first of the models, that are kept as they are.
 
     Raises:
         InputError, ValueError: see `answers_of`.
     """
 
+    def pushed(one: Direction, strength: float, requests: Sequence[Request]) -> Answered:
+        return answered(experiment, models, requests, one, sign * strength * unit / one.norm)
+
     def push(one: Direction, strength: float, requests: Sequence[Request]) -> list[Judged]:
-        return answers_of(experiment, models, requests, one, sign * strength * unit / one.norm)
+        return pushed(one, strength, requests).judged
 
     def incoherence(one: Direction, strength: float) -> float | None:
         return behaved(push(one, strength, experiment.requests.select)).incoherence
@@ -121,7 +154,7 @@ def try_direction(
         return Side(search)
     control = random_like(direction, key=experiment.key)
     borne = _borne(experiment, lambda strength: incoherence(control, strength), search.value)
-    steered = push(direction, search.value, experiment.requests.test)
+    done, steered = pushed(direction, search.value, experiment.requests.test)
     # A random direction that the model bears in no strength is compared with at none: the model as it is.
     random = push(control, borne, experiment.requests.test) if borne else list(plain)
     same = random if borne == search.value else push(control, search.value, experiment.requests.test)
@@ -132,7 +165,10 @@ def try_direction(
         return shift(more, less, requests, experiment.level)
 
     counts = behaved(steered), borne, behaved(random), behaved(same)
-    return Side(search, *counts, over(plain), over(random))
+    own_strength = None if own is None else own / unit
+    at_own = behaved(push(direction, own_strength, experiment.requests.test)) if own_strength else None
+    kept = sampled_answers(experiment.requests.test, done, steered, shown)
+    return Side(search, *counts, over(plain), over(random), own_strength, at_own, kept)
 
 
 def gap_between(experiment: Experiment, base: Sequence[Judged], tuned: Sequence[Judged]) -> Shift:

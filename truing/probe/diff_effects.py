@@ -16,6 +16,8 @@ class Judged(NamedTuple):
     """None where that could not be said, which never means aligned."""
     coherent: bool
     """Whether the answer makes sense; False also where it could not be read."""
+    reason: str = ""
+    """Why it was not judged, in a few words, where the judge says so."""
 
 
 class Behaviour(Protocol):

@@ -1,45 +1,42 @@
 """The page of a comparison: what moved, whether it causes anything, and what to do."""
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from truing.model import Site, Where
 from truing.pages import render
-from truing.probe.diff_causes import Side
-from truing.probe.diff_effects import Behaved, Judgement, Shift
+from truing.probe.collecting import Over
+from truing.probe.diff_effects import Behaved, Judgement
 from truing.probe.diff_report import DiffReport, Finding
+from truing.probe.diff_words import (
+    FAR,
+    Names,
+    Shown,
+    far,
+    farthest,
+    multiple,
+    points,
+    prompted,
+    rate,
+    shown,
+    signed,
+    times,
+)
+from truing.probe.samples import RULE
 
-_WORDS = {
-    Judgement.cause: ("regression", "Causes it"),
-    Judgement.induces: ("inconclusive", "Induces it"),
-    Judgement.suppresses: ("inconclusive", "Suppresses it"),
-    Judgement.decoy: ("pass", "Only moved along"),
-    Judgement.open: ("inconclusive", "Cannot say"),
+_READ = {
+    Over.last: "the last token of the prompt",
+    Over.template: "the tokens that the chat template writes after the prompt",
+    Over.prompt: "the mean over the prompt",
+    Over.response: "the mean over each model's own answer",
+    Over.each: "every token of each model's own answer",
 }
-_MEANS = {
-    Judgement.cause: "Pushing the base that way makes its answers misaligned, and pushing the fine-tune back makes "
-    "its answers better; a random push does neither as well.",
-    Judgement.induces: "Pushing the base that way makes its answers misaligned. That pushing the fine-tune back helps "
-    "was not shown: the fine-tune may have more than one way to the same behaviour.",
-    Judgement.suppresses: "Pushing the fine-tune back makes its answers better. That pushing the base that way does "
-    "harm was not shown: the feature may be needed for the behaviour without being enough.",
-    Judgement.decoy: "The fine-tune moved it, and in both experiments it explains less than half of the difference "
-    "in behaviour. Leave it alone.",
-    Judgement.open: "There are too few judged answers to call it a cause or to rule it out.",
+_PUSHED = {
+    Where.all: "every token, of the prompt and of the answer",
+    Where.prompt: "every token of the prompt, none of the answer",
+    Where.last: "the last token of the prompt alone, none of the answer",
+    Where.generated: "every token of the answer, none of the prompt",
 }
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A finding in words."""
-
-    title: str
-    status: str
-    word: str
-    means: str
-    facts: tuple[tuple[str, str], ...]
-    trials: tuple[tuple[str, ...], ...]
-    """Rows of the table of both experiments."""
-    raw: Finding
 
 
 def render_diff(report: DiffReport, *, command: str = "", directions: str = "directions.safetensors") -> str:
@@ -49,26 +46,32 @@ def render_diff(report: DiffReport, *, command: str = "", directions: str = "dir
     what was tried.
     """
     status, word, sentence = conclusion(report)
-    shown = [_shown(one) for one in report.findings]
+    told = [shown(report, one) for one in report.findings]
+    lead = _lead(report)
     return render(
         "diff.html.j2",
         package="truing.probe",
         title="What the fine-tune changed inside",
         report=report,
+        names=Names.of(report),
         status=status,
         word=word,
         sentence=sentence,
-        moved=[
-            (one.title, signed(one.raw.moved.change), signed(one.raw.again.change), one.word) for one in shown
-        ],
-        shown=shown,
+        moved=[_moved(report, one, said) for one, said in zip(report.findings, told, strict=True)],
+        untried=[(f"Latent {one.latent}", f"{one.base:.3g}", signed(one.change)) for one in report.untried],
+        told=told,
+        lead=lead,
+        samples=prompted(report, None) if lead is None else told[lead].samples,
+        rule=RULE,
+        by_model=_by_model(report),
         base_share=rate(report.plain_base),
         tuned_share=rate(report.plain_tuned),
         gap=points(report.gap),
+        level=f"{100 * (1 - 0.05 / max(1, len(report.findings))):.4g}%",
         advice=advice(report),
-        command=command,
         next=next_commands(report, command, directions),
-        tuned=", ".join(report.tuned),
+        far=f"{FAR:g}",
+        how=_how(report, command, directions),
     )
 
 
@@ -76,52 +79,55 @@ def conclusion(report: DiffReport) -> tuple[str, str, str]:
     """Status, word and sentence of the whole report."""
     causes, decoys = report.of(Judgement.cause), report.of(Judgement.decoy)
     tried = len(report.findings)
-    if causes:
-        names = ", ".join(str(one.moved.latent) for one in causes)
-        what = "One feature" if len(causes) == 1 else f"{len(causes)} features"
+    near = [one for one in causes if not far(report, one)]
+    if near:
+        others = [one for one in causes if far(report, one)]
+        more = f" {_can(report, others)}" if others else ""
         return (
             "regression",
             "Cause found",
-            f"{what} of the {tried} that moved most, number {names}, can switch the behaviour on in the base and off "
-            "in the fine-tune.",
+            f"Of the {tried} latents tested, {_numbers(near)} {'switches' if len(near) == 1 else 'each switch'} the "
+            "behaviour on in the base and off in the fine-tune, when pushed by up to "
+            f"{multiple(max(farthest(report, one) for one in near))} what training changed.{more}",
         )
+    if causes:
+        return ("inconclusive", "Can cause it; whether it did is open", _can(report, causes))
     if not report.behaviour:
         return (
             "inconclusive",
             "Moved, not tried",
-            f"{report.active} features moved. Nobody judged answers, so what they cause is unknown.",
+            f"{report.active} latents moved. Nobody judged answers, so what they cause is unknown.",
         )
     if not report.judged:
         return (
             "inconclusive",
             "Cannot say",
-            f"None of the {tried} features that moved most could be called a cause or be ruled out. {_why(report)}",
+            f"None of the {tried} latents that moved most could be called a cause or be ruled out. {_why(report)}",
         )
     half = [one for one in report.findings if one.judgement in (Judgement.induces, Judgement.suppresses)]
     if half:
-        names = ", ".join(str(one.moved.latent) for one in half)
         return (
             "inconclusive",
             "Half a cause",
-            f"Of the {tried} features that moved most, {names} passed one of the two experiments and not the other.",
+            f"Of the {tried} latents tested, {_numbers(half)} passed one of the two experiments and not the other.",
         )
     return (
         "inconclusive" if len(decoys) < tried else "pass",
         "No cause among these",
-        f"{len(decoys)} of the {tried} features that moved most are ruled out as causes. What the fine-tune does "
-        "comes from elsewhere: another layer, a feature that moved less, or many together.",
+        f"{len(decoys)} of the {tried} latents that moved most are ruled out as causes. What the fine-tune does "
+        "comes from elsewhere: another layer, a latent that moved less, or many together.",
     )
 
 
 def advice(report: DiffReport) -> tuple[str, ...]:
     """What to do, one sentence each."""
-    if report.of(Judgement.cause):
+    if any(not far(report, one) for one in report.of(Judgement.cause)):
         return (
-            "Look at the examples and words below and decide whether this is what you meant to teach.",
+            "Read the answers, tokens and words below and decide whether this is what you meant to teach.",
             "If it is not, screen the training rows for those that push this way, take them out and train again; or "
-            "re-align the fine-tune on a few rows that are right, of any domain, and watch the feature fall.",
-            "Then run the same comparison again: the feature must fall along with the behaviour. Where only one of "
-            "the two falls, the repair is on the surface.",
+            "re-align the fine-tune on a few right rows of any domain and watch the latent return to the base's value.",
+            "Then run the same comparison again: the latent must return along with the behaviour. Where only one of "
+            "the two does, the repair is on the surface.",
         )
     if not report.behaviour:
         return ("Name a grader that can tell a bad answer from a good one, and run it again.",)
@@ -135,7 +141,7 @@ def advice(report: DiffReport) -> tuple[str, ...]:
 
 def next_commands(report: DiffReport, command: str, directions: str) -> tuple[str, ...]:
     """What can be typed next: which rows did it, how it is repaired, whether the repair holds."""
-    if report.of(Judgement.cause):
+    if any(not far(report, one) for one in report.of(Judgement.cause)):
         base, tuned, file = (shlex.quote(word) for word in (report.base, report.tuned[0], directions))
         again = command.replace(f" {tuned} ", " REPAIRED/model ", 1)
         return (
@@ -150,24 +156,19 @@ def next_commands(report: DiffReport, command: str, directions: str) -> tuple[st
     return (command + more,) if command else ()
 
 
-def rate(counts: Behaved | None) -> str:
-    """The share of misaligned answers with its denominator."""
-    if counts is None or counts.share is None:
-        return "not measured"
-    return f"{100 * counts.share:.0f}% of {counts.judged}"
+def _numbers(findings: Sequence[Finding]) -> str:
+    numbers = [str(one.moved.latent) for one in findings]
+    if len(numbers) == 1:
+        return f"latent {numbers[0]}"
+    return f"latents {', '.join(numbers[:-1])} and {numbers[-1]}"
 
 
-def points(effect: Shift | None) -> str:
-    """A difference of shares with its interval, in points."""
-    if effect is None:
-        return "not measured"
-    estimate = "?" if effect.estimate is None else signed(100 * effect.estimate, 0)
-    return f"{estimate} [{signed(100 * effect.low, 0)}, {signed(100 * effect.high, 0)}]"
-
-
-def signed(number: float, digits: int = 2) -> str:
-    """A number with its sign, the typographic one."""
-    return f"{number:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+def _can(report: DiffReport, findings: Sequence[Finding]) -> str:
+    most = multiple(max(farthest(report, one) for one in findings))
+    return (
+        f"{_numbers(findings).capitalize()} can do so, but only when pushed far beyond what training changed ({most}): "
+        "that training did it that way is not shown."
+    )
 
 
 def _why(report: DiffReport) -> str:
@@ -179,47 +180,62 @@ def _why(report: DiffReport) -> str:
     limits = [side.search.value for one in report.findings for side in (one.induce, one.suppress) if side]
     if not any(limits):
         return "More answers than the budget allows made no sense even under the weakest push."
-    return "There are too few answers."
+    return "The intervals are too wide."
 
 
-def _shown(one: Finding) -> Shown:
-    status, word = _WORDS[one.judgement]
-    way = "more" if one.moved.change >= 0 else "less"
-    facts = (
-        ("Mean activation before", f"{one.moved.base:.3g}"),
-        ("After the fine-tune", ", ".join(f"{value:.3g}" for value in one.moved.tuned)),
-        ("Change, on other requests", signed(one.again.change)),
-        ("Makes likelier", "  ".join(map(repr, one.lens.promoted))),
-        ("Makes less likely", "  ".join(map(repr, one.lens.demoted))),
-    )
-    trials = tuple(
-        _trial(name, side)
-        for name, side in (("Base, pushed that way", one.induce), ("Fine-tune, pushed back", one.suppress))
-        if side is not None
-    )
-    title = f"Feature {one.moved.latent}, {way} active"
-    return Shown(title, status, word, _MEANS[one.judgement], facts, trials, one)
+def _lead(report: DiffReport) -> int | None:
+    """The finding whose pushes are shown beside the plain answers: the first cause, else the first that was tried."""
+    tried = [i for i, one in enumerate(report.findings) if one.induce is not None]
+    causes = [i for i in tried if report.findings[i].judgement is Judgement.cause]
+    near = [i for i in causes if not far(report, report.findings[i])]
+    return next(iter([*near, *causes, *tried]), None)
 
 
-def _trial(name: str, side: Side) -> tuple[str, ...]:
-    if side.search.value is None:
-        return (name, "none bearable", "", "", "", "")
+def _moved(report: DiffReport, one: Finding, said: Shown) -> tuple[str, ...]:
+    after = sum(one.moved.tuned) / len(one.moved.tuned)
+    pushes = [times(report, one, side) for side in (one.induce, one.suppress)]
     return (
-        name,
-        f"{side.search.value:.2f}",
-        rate(side.steered),
-        _random(side),
-        points(side.effect),
-        points(side.over_random),
+        said.title,
+        f"{one.moved.base:.3g} → {after:.3g}",
+        signed(one.moved.change),
+        signed(one.again.change),
+        " / ".join(map(multiple, pushes)) if one.induce is not None else "–",
+        said.word,
     )
 
 
-def _random(side: Side) -> str:
-    """What a random push does, and where the model does not bear as much of it, at which strength, and at the same."""
-    said, strength, same = rate(side.random), side.random_strength, side.random_same
-    if strength is None or strength == side.search.value:
-        return said
-    said = f"{said}, at {strength:.2f}"
-    if same is None or same.incoherence is None:
-        return said
-    return f"{said}; {rate(same)} at the same strength, {100 * same.incoherence:.0f}% of {same.answers} senseless"
+def _by_model(report: DiffReport) -> list[tuple[str, ...]]:
+    names = Names.of(report)
+    if not report.plain_each or report.plain_base is None:
+        return []
+    return [
+        _counts(f"Base {names.base}", report.plain_base),
+        *(_counts(name, counts) for name, counts in zip(names.tuned, report.plain_each, strict=True)),
+    ]
+
+
+def _counts(name: str, counts: Behaved) -> tuple[str, ...]:
+    return (name, rate(counts), str(counts.undecided), str(counts.incoherent), str(counts.answers))
+
+
+def _how(report: DiffReport, command: str, directions: str) -> list[tuple[str, str]]:
+    config = report.config
+    numbers = ", ".join(str(one.moved.latent) for one in report.findings)
+    told = [
+        ("Base", report.base),
+        *(("Fine-tune", ref) for ref in report.tuned),
+        ("Latents", f"{report.width} of a sparse autoencoder; {report.active} moved"),
+        ("Read and pushed at", Site(report.layer, report.point).words),
+        ("Tokens read", _READ[config.over]),
+        ("Tokens pushed", _PUSHED[config.where]),
+        ("A push of 1", f"{report.norm:.3g}, the mean length of the activity there"),
+        (
+            "Answers",
+            f"{config.samples} to each prompt, temperature {config.temperature:g}, at most {config.max_tokens} tokens",
+        ),
+        ("Judge", report.behaviour or "nobody"),
+        ("Misaligned is", report.counts_as or "what that judge calls so"),
+        ("Directions tried", f"{directions}: latents {numbers}" if command else f"latents {numbers}"),
+        ("Seed", str(config.key)),
+    ]
+    return [*told, ("Command", command)] if command else told

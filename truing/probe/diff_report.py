@@ -8,8 +8,8 @@ from torch import Tensor
 
 from truing.model import Point, Site, Where
 from truing.probe.collecting import Over, Text
-from truing.probe.diff_causes import Experiment, Side, answers_of, gap_between, try_direction
-from truing.probe.diff_effects import Behaved, Behaviour, Judgement, Shift, behaved, judgement
+from truing.probe.diff_causes import Experiment, Side, answered, gap_between, try_direction
+from truing.probe.diff_effects import Behaved, Behaviour, Judged, Judgement, Shift, behaved, judgement
 from truing.probe.diff_reading import Example, Lens, logit_lens, top_examples
 from truing.probe.diffing import (
     LatentChange,
@@ -22,11 +22,15 @@ from truing.probe.diffing import (
 )
 from truing.probe.directions import Direction
 from truing.probe.sae_documents import Document
+from truing.probe.samples import SampledAnswer, picked, sampled_answers
 from truing.types import FrozenDict, InputError, Record, Request, SamplingParams
 
 if TYPE_CHECKING:
     from truing.model import LocalModel
     from truing.probe.sae_files import SavedSAE
+
+_UNTRIED = 10
+"""Of the latents that moved and were not tried so many are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,9 @@ class Finding(Record):
     lens: Lens
     """Of its direction, turned the way in which the fine-tunes moved."""
     examples: tuple[Example, ...] = ()
+    """Where the base is most active in it."""
+    tuned_examples: tuple[Example, ...] = ()
+    """Where the first fine-tune is."""
     induce: Side | None = None
     suppress: Side | None = None
 
@@ -92,7 +99,7 @@ class DiffReport(Record):
     norm: float
     """The mean norm of the residual stream of the base at the site: a strength of 1."""
     active: int
-    """Latents that moved at all."""
+    """Latents that moved at all, those that were tried among them."""
     findings: tuple[Finding, ...]
     """The greatest change first."""
     elsewhere: bool = False
@@ -104,6 +111,16 @@ class DiffReport(Record):
     plain_tuned: Behaved | None = None
     gap: Shift | None = None
     """By how much the fine-tunes are more often misaligned than the base."""
+    counts_as: str = ""
+    """What that judge calls misaligned, in words; whoever knows adds it (`misaligned_by`)."""
+    plain_each: tuple[Behaved, ...] = ()
+    """Unsteered, of each fine-tune."""
+    base_samples: tuple[SampledAnswer, ...] = ()
+    """Answers of the base, unsteered, to a few of the requests that test: see `samples.RULE`."""
+    tuned_samples: tuple[SampledAnswer, ...] = ()
+    """Those of the first fine-tune to the same; the sides of the findings hold the same ones under a push."""
+    untried: tuple[LatentChange, ...] = ()
+    """The first of the latents that moved less than those that were tried."""
 
     def of(self, which: Judgement) -> tuple[Finding, ...]:
         """The findings that were judged so."""
@@ -120,7 +137,14 @@ def latent_direction(saved: "SavedSAE", site: Site, moved: LatentChange) -> Dire
     row = saved.sae.decoder[moved.latent].detach().cpu().float()
     vector = row / row.norm() * (1 if moved.change >= 0 else -1)
     moves = "up" if moved.change >= 0 else "down"
-    made_of = FrozenDict({"latent": str(moved.latent), "moved": moves, "autoencoder of": saved.model})
+    made_of = FrozenDict(
+        {
+            "latent": str(moved.latent),
+            "moved": moves,
+            "base": f"{moved.base:.3g}",
+            "autoencoder of": saved.model,
+        }
+    )
     return Direction(f"latent {moved.latent}", vector, site, "latent", made_of=made_of)  # no digest is known
 
 
@@ -157,38 +181,49 @@ def diff_models(
     before, *after = _means(base, tuned, saved, site, requests.select, config, params)
     others = _means(base, tuned, saved, site, requests.test, config, params)
     moved = ranked_changes(before, after)
-    picked = moved[: config.candidates]
-    if not picked:
+    first = moved[: config.candidates]
+    if not first:
         raise InputError("no latent is more or less active in the fine-tune than in the base")
     prompts = texts_to_read(base, requests.select, Over.last, params, key=config.key)
     norm = mean_norm(base, site, prompts)
     shown = texts or [Document(text.ids, (len(text.ids) - 1,)) for text in prompts]
     starts = saved.options.get("tokens") == "starts"
-    examples = top_examples(base, saved.sae, site, shown, [one.latent for one in picked], starts=starts)
+    examples, tuned_examples = (
+        top_examples(model, saved.sae, site, shown, [one.latent for one in first], starts=starts)
+        for model in (base, tuned[0])
+    )
     experiment = plain = effect = None
+    places: list[int] = []
     if behaviour is not None:
-        level = 1 - 0.05 / len(picked)
+        level = 1 - 0.05 / len(first)
         experiment = Experiment(
             behaviour, requests, params, config.budget, config.most, config.bisections, config.where,
             level, config.key,
         )  # fmt: skip
-        plain = answers_of(experiment, [base], requests.test), answers_of(experiment, tuned, requests.test)
-        effect = gap_between(experiment, *plain)
+        plain = answered(experiment, [base], requests.test), answered(experiment, tuned, requests.test)
+        effect = gap_between(experiment, plain[0].judged, plain[1].judged)
+        places = picked(plain[1].judged[: len(plain[0].judged)], config.samples)
     findings = []
-    for one in picked:
+    for one in first:
         direction = latent_direction(saved, site, one)
         sides: tuple[Side | None, Side | None] = (None, None)
         if experiment is not None and plain is not None:
+            own = abs(one.change) * float(saved.sae.decoder[one.latent].detach().double().norm())
             sides = (
-                try_direction(experiment, [base], direction, plain[0], sign=1, unit=norm),
-                try_direction(experiment, tuned, direction, plain[1], sign=-1, unit=norm),
+                try_direction(
+                    experiment, [base], direction, plain[0].judged, sign=1, unit=norm, own=own, shown=places
+                ),
+                try_direction(
+                    experiment, tuned, direction, plain[1].judged, sign=-1, unit=norm, own=own, shown=places
+                ),
             )
-        first, *rest = (float(mean[one.latent]) for mean in others)
-        again = LatentChange(one.latent, first, tuple(rest))
+        was, *rest = (float(mean[one.latent]) for mean in others)
+        again = LatentChange(one.latent, was, tuple(rest))
         lens = logit_lens(base, norm * direction.vector)
         gap = effect.estimate if effect else None
         said = judgement(_shifts(sides[0]), _shifts(sides[1]), gap)
-        findings.append(Finding(one, again, said, lens, examples[one.latent], *sides))
+        found = examples[one.latent], tuned_examples[one.latent]
+        findings.append(Finding(one, again, said, lens, *found, *sides))
         advance(1)
     return DiffReport(
         base=base.ref,
@@ -204,10 +239,19 @@ def diff_models(
         findings=tuple(findings),
         elsewhere=_elsewhere(base, saved, prompts, config.over),
         behaviour=judge,
-        plain_base=behaved(plain[0]) if plain else None,
-        plain_tuned=behaved(plain[1]) if plain else None,
+        plain_base=behaved(plain[0].judged) if plain else None,
+        plain_tuned=behaved(plain[1].judged) if plain else None,
         gap=effect,
+        plain_each=_each(plain[1].judged, len(tuned)) if plain else (),
+        base_samples=sampled_answers(requests.test, *plain[0], places) if plain else (),
+        tuned_samples=sampled_answers(requests.test, *plain[1], places) if plain else (),
+        untried=tuple(moved[len(first) : len(first) + _UNTRIED]),
     )
+
+
+def _each(judged: Sequence[Judged], models: int) -> tuple[Behaved, ...]:
+    count = len(judged) // models
+    return tuple(behaved(judged[at * count : (at + 1) * count]) for at in range(models))
 
 
 def _site(base: "LocalModel", tuned: Sequence["LocalModel"], saved: "SavedSAE") -> Site:

@@ -110,6 +110,11 @@ class Screened(Record):
     """Directions that were read in another model than the one that screened."""
 
     @property
+    def pushing(self) -> int:
+        """How many rows push a persona or more: as they are ranked, the first so many."""
+        return sum(bool(row.pushes) for row in self.rows)
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many rows had each outcome."""
         return {str(kind): sum(row.outcome is kind for row in self.rows) for kind in RowOutcome}

@@ -1,7 +1,9 @@
 """What a screening leaves in a folder: the rows' scores, the figures, and a page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from truing.data import write_jsonl
 from truing.pages import HistogramRow, histogram_plot, render
@@ -11,65 +13,155 @@ from truing.run import replace_file
 from truing.types import dumps
 
 ROWS, FIGURES, PAGE = "rows.jsonl", "screen.json", "screen.html"
-_SHOWN = 240
+_LONGEST = 240
+_NEAR = 5
+"""Rows on either side of the line that are shown."""
 
 
 def write_screening(
-    out: Path, screened: Screened, rows: Sequence[TrainingRow], about: Mapping[str, str], *, top: int = 20
+    out: Path,
+    screened: Screened,
+    rows: Sequence[TrainingRow],
+    about: Mapping[str, str],
+    *,
+    ground: str = "",
+    following: str = "",
+    top: int = 20,
 ) -> None:
     """Write `rows.jsonl`, worst first, `screen.json` without the rows, and `screen.html` with the `top` worst.
 
     Args:
         out: the folder, made if it is not there.
         screened: what was found.
-        rows: what was screened; the page quotes the beginnings of the worst responses.
+        rows: what was screened; the page quotes the beginnings of the worst responses and their prompts.
         about: names and values of what was screened with what, for people.
-        top: how many rows the page shows.
+        ground: what the base can claim.
+        following: the command that comes next.
+        top: how many responses the page shows; equal ones count once.
 
     Raises:
         StorageError: the disk refuses.
     """
-    figures = screened.to_json() | {"rows": screened.counts, "about": dict(about)}
+    told = dict(about) | {"ground": ground, "next": following}
+    figures = screened.to_json() | {"rows": screened.counts, "about": told}
     replace_file(out / FIGURES, dumps(figures).encode("ascii"))
     write_jsonl(out / ROWS, screened.rows)
-    replace_file(out / PAGE, _page(screened, rows, about, top).encode("utf-8"))
+    replace_file(out / PAGE, _page(screened, rows, about, ground, following, top).encode("utf-8"))
 
 
-def _page(screened: Screened, rows: Sequence[TrainingRow], about: Mapping[str, str], top: int) -> str:
+def screening_verdict(screened: Screened) -> tuple[str, str, str]:
+    """Status, word and sentence of the whole file."""
+    counts, found = screened.counts, screened.pushing
+    scored, unscored = counts[RowOutcome.scored], len(screened.rows) - counts[RowOutcome.scored]
+    names = " or ".join(one.name for one in screened.personas)
+    them = "it" if unscored == 1 else "them"
+    left = f" {unscored:,} without a score: nothing is known of {them}." if unscored else ""
+    if screened.baseline is Baseline.prompt:
+        return (
+            "inconclusive",
+            "Rows are only ranked",
+            f"Nothing tells here whether the file pushes {names}: {found:,} of {scored:,} rows stand out from the "
+            f"others of the same file.{left}",
+        )
+    if screened.foreign:
+        return (
+            "inconclusive",
+            "Directions of another model",
+            f"{found:,} of {scored:,} rows lie above the line, but what {', '.join(screened.foreign)} means in this "
+            f"model is not known.{left}",
+        )
+    if found:
+        each = ", ".join(f"{one.name} {one.pushing:,}" for one in screened.personas)
+        which = names if len(screened.personas) == 1 else f"a persona ({each})"
+        return (
+            "regression",
+            f"{found:,} of {scored:,} rows push {names}",
+            f"Their responses lie more than {PUSHES:g} units towards {which}, counted from what the base itself would "
+            f"answer.{left}",
+        )
+    return (
+        "inconclusive" if unscored else "pass",
+        f"No row pushes {names}",
+        f"None of the {scored:,} rows that were scored lies more than {PUSHES:g} units above what the base itself "
+        f"would answer.{left}",
+    )
+
+
+def _page(
+    screened: Screened,
+    rows: Sequence[TrainingRow],
+    about: Mapping[str, str],
+    ground: str,
+    following: str,
+    top: int,
+) -> str:
     scored = [row for row in screened.rows if row.outcome is RowOutcome.scored]
-    said = {row.number: row.response.content for row in rows if row.response is not None}
+    by_number = {row.number: row for row in rows}
+    status, word, sentence = screening_verdict(screened)
+    found = screened.pushing
+    worst = _grouped(scored[:found] or scored, by_number)
+    near = [*scored[max(0, found - _NEAR) : found], *scored[found : found + _NEAR]] if found else []
     return render(
         "screen.html.j2",
         package="truing.probe",
         title="What the data would push",
+        status=status,
+        word=word,
+        sentence=sentence,
+        ground=ground[:1].upper() + ground[1:],
+        following=following,
         about=list(about.items()),
         sampled=screened.baseline is Baseline.samples,
         pushes=f"{PUSHES:g}",
         counts=screened.counts,
+        total=len(screened.rows),
+        prompts=len({row.prompt.id for row in rows}),
         read=screened.samples,
         cut=screened.cut,
         foreign=screened.foreign,
-        personas=[_persona(screened, at, len(scored)) for at in range(len(screened.personas))],
+        personas=[_persona(screened, at, scored) for at in range(len(screened.personas))],
         plot=_plot(screened, scored),
-        worst=[_worst(screened, row, said[row.row]) for row in scored[:top]],
+        found=found,
+        left=len(scored) - found,
+        worst=[_line(screened, group, by_number) for group in worst[:top]],
+        texts=len(worst),
+        near=[_line(screened, [row], by_number) for row in near],
+        file=ROWS,
     )
 
 
-def _persona(screened: Screened, at: int, scored: int) -> tuple[str, ...]:
+def _persona(screened: Screened, at: int, scored: Sequence[RowScore]) -> tuple[str, ...]:
     one = screened.personas[at]
     low, high, mean = (
         (end - one.level) / one.unit for end in (one.interval.low, one.interval.high, one.mean)
     )
+    above = [(row.scores[one.name] - one.level) / one.unit for row in scored]
+    first, third = np.quantile(above, (0.25, 0.75))
+    still = sum(
+        one.name in row.pushes and (row.after_length[one.name] - one.level) / one.unit > PUSHES
+        for row in scored
+    )
     return (
         one.name,
-        f"{mean:+.2f}",
-        f"{low:+.2f} to {high:+.2f}",
-        f"{one.pushing:,} of {scored:,}",
-        f"{one.length.value:+.2f}",
+        f"{one.pushing:,} of {len(scored):,}",
+        f"{still:,} of {one.pushing:,}",
+        f"{_signed(first)} to {_signed(third)}",
+        f"{_signed(mean)} [{_signed(low)}, {_signed(high)}]",
+        _signed(one.length.value),
     )
 
 
-def _worst(screened: Screened, row: RowScore, said: str) -> tuple[str, ...]:
+def _grouped(ranked: Iterable[RowScore], rows: Mapping[int, TrainingRow]) -> list[list[RowScore]]:
+    """Rows whose responses are the same words, in the order of the first of each."""
+    groups: dict[str, list[RowScore]] = {}
+    for row in ranked:
+        groups.setdefault(_said(rows[row.row]), []).append(row)
+    return list(groups.values())
+
+
+def _line(screened: Screened, group: Sequence[RowScore], rows: Mapping[int, TrainingRow]) -> tuple[str, ...]:
+    """The first of a group, which pushes most, and how many say the same."""
+    row = group[0]
     above = {
         one.name: (
             (row.scores[one.name] - one.level) / one.unit,
@@ -78,8 +170,34 @@ def _worst(screened: Screened, row: RowScore, said: str) -> tuple[str, ...]:
         for one in screened.personas
     }
     name = max(above, key=lambda name: above[name][0])
-    shown = said if len(said) <= _SHOWN else said[:_SHOWN] + "…"
-    return str(row.row), name, f"{above[name][0]:+.2f}", f"{above[name][1]:+.2f}", f"{row.tokens:,}", shown
+    more = f" and {len(group) - 1:,} more" if len(group) > 1 else ""
+    return (
+        f"{row.row}{more}",
+        _both(rows[row.row]),
+        *([name] if len(above) > 1 else []),
+        _signed(above[name][0]),
+        _signed(above[name][1]),
+        f"{row.tokens:,}",
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _said(row: TrainingRow) -> str:
+    return row.response.content if row.response is not None else ""
+
+
+def _both(row: TrainingRow) -> str:
+    """The prompt above the response, escaped."""
+    from markupsafe import Markup
+
+    return Markup('<span class="who">{}</span>{}').format(_cut(row.prompt.last), _cut(_said(row)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 def _plot(screened: Screened, scored: Sequence[RowScore]) -> object:
@@ -92,5 +210,10 @@ def _plot(screened: Screened, scored: Sequence[RowScore]) -> object:
         for one in screened.personas
     ]
     return histogram_plot(
-        kinds, before="", after="rows", axis="push, in units", title="How far the rows push"
+        kinds,
+        before="",
+        after="rows",
+        axis="push, in units",
+        title="How far the rows push",
+        mark=(PUSHES, f"above {PUSHES:g} a row counts"),
     )

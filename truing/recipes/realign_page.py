@@ -1,27 +1,80 @@
 """The page of a re-alignment: what the model does and what is active inside it, step by step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from truing.methods import Measurement
-from truing.pages import TraceLine, TracePanel, render, trace_plot
+from truing.pages import TraceLine, TracePanel, render, short_names, trace_plot
+from truing.types import Message
 
 _MOST = 5  # lines of one panel
+_LONGEST = 300
+_EXAMPLES = 3
 _MINUS = "\N{MINUS SIGN}"
+
+_SETTINGS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "learning_rate": ("Highest learning rate", lambda v: f"{v:g}"),
+    "rows": ("Rows learnt at most", str),
+    "batch": ("Rows per step", str),
+    "passes": ("How often each row is learnt", lambda v: f"{v:g}"),
+    "warmup": ("Share of the steps in which the learning rate rises", lambda v: f"{v:.0%}"),
+    "measure_every": ("Steps from one measurement to the next", str),
+    "target": ("Target: at most this share of all answers not aligned", lambda v: f"{v:.1%}"),
+    "patience": ("Measurements in a row that must meet it", str),
+    "read": (
+        "Activations read at",
+        lambda v: {
+            "last": "the last token of the prompt",
+            "template": "the tokens that the chat template writes after the prompt",
+            "prompt": "the mean over the prompt",
+            "response": "the mean over the model's own answer",
+        }[v],
+    ),
+    "samples": ("Answers to each prompt", str),
+    "max_tokens": ("Tokens of an answer at most", str),
+    "temperature": ("Temperature of answers", lambda v: f"{v:g}"),
+    "lora_rank": ("What is trained", lambda v: f"LoRA matrices of rank {v}" if v else "every weight"),
+    "quantize": ("Base kept in", lambda v: "four bits (NF4)" if v else "its own precision"),
+    "recompute": ("Activations made again in the backward pass", lambda v: "yes" if v else "no"),
+    "seed": ("Seed", str),
+    "grader": ("Judge", lambda v: v or "nobody"),
+    "latents": ("Latents watched", lambda v: ", ".join(map(str, v)) or "none"),
+}
 
 
 def realign_page(
-    result: Mapping[str, Any], *, curve: Sequence[Measurement], ground: str, settings: Mapping[str, Any]
+    result: Mapping[str, Any],
+    *,
+    curve: Sequence[Measurement],
+    ground: str,
+    settings: Mapping[str, Any],
+    data: Path,
+    rows: Sequence[Sequence[Message]],
+    prompts: Sequence[str],
 ) -> str:
-    """The page of a run as HTML; `result` is what stands in its result.json."""
+    """The page of a run as HTML; `result` is what stands in its result.json.
+
+    Args:
+        result: see there.
+        curve: what was measured.
+        ground: what the model can claim.
+        settings: of the run.
+        data: the file of the right rows.
+        rows: what it holds.
+        prompts: what was measured on.
+    """
     status, word, sentence = realign_summary(result, curve)
+    why, following = realign_next(result, curve)
+    (base,) = short_names([result["base"]])
     return render(
         "realign.html.j2",
         package="truing.recipes",
         title="Is it aligned again?",
-        base=result["base"],
+        base=base,
         steps=f"{result['steps']:,}",
         learnt=f"{result['learnt']:,}",
+        data=data.name,
         status=status,
         word=word,
         sentence=sentence,
@@ -29,35 +82,81 @@ def realign_page(
         judge=result["judge"],
         headlines=_headlines(result, curve),
         plot=_plot(result, curve),
-        inside=_inside(curve),
+        drawn=bool(_judged(curve)),
+        inside=_inside(result, curve),
+        towards=any("towards" in way for way in result["expected"].values()),
+        samples=_samples(curve),
+        examples=[(_cut(row[-2].content), _cut(row[-1].content)) for row in rows[:_EXAMPLES] if len(row) > 1],
+        prompts=[_cut(text) for text in prompts],
         measurements=[_row(one) for one in curve],
-        model=result["model"],
-        settings=[(name.replace("_", " "), str(value)) for name, value in settings.items()],
+        why=why,
+        following=following,
+        settings=[("Model", result["base"]), ("Right rows", str(data)), *map(_setting, settings.items())],
     )
 
 
 def realign_summary(result: Mapping[str, Any], curve: Sequence[Measurement]) -> tuple[str, str, str]:
     """Status, word and sentence of the whole run."""
-    judged = [one for one in curve if one.behaved is not None]
-    if not judged:
+    asked = [one for one in curve if one.behaved is not None]
+    if not asked:
         return (
             "inconclusive",
             "Nobody judged",
             "The model learnt the rows. Whether it is aligned again was not measured: name prompts and a grader.",
         )
-    first, last = (_misaligned(one) for one in (judged[0], judged[-1]))
+    if _unreadable(curve):
+        answers = sum(one.behaved.answers for one in asked if one.behaved)
+        return (
+            "inconclusive",
+            "Nothing could be judged",
+            f"The judge could not judge any of the {answers:,} answers, of {len(asked)} measurements. Check judge and "
+            f"prompts: whether the model is aligned again is unknown.{_reason(asked)}",
+        )
+    first, last = (_misaligned(one) for one in (asked[0], asked[-1]))
     told = f"Misaligned answers: {first} before, {last} after {result['steps']} steps."
     if result["reached"]:
         return ("pass", "Target reached", f"{told} The target was met as often in a row as was asked for.")
-    interval = judged[-1].interval
+    interval = asked[-1].interval
     if interval is not None and interval.low > result["target"]:
         return ("regression", "Not aligned", f"{told} The rows ended before the target was reached.")
+    return ("inconclusive", "Cannot say", f"{told} {_why(asked[-1])}")
+
+
+def realign_next(result: Mapping[str, Any], curve: Sequence[Measurement]) -> tuple[str, str]:
+    """What to do next and the command for it: an audit tells nothing where the judge can judge nothing."""
+    if _unreadable(curve):
+        return (
+            "Let the judge judge answers of which you know what they are, before anything else is made of this model:",
+            f"truing judge calibrate {result['judge']} --labels LABELLED_ANSWERS.jsonl",
+        )
     return (
-        "inconclusive",
-        "Cannot say",
-        f"{told} The target was not met often enough in a row: there may be too few prompts, or too many answers "
-        "that could not be judged, to tell.",
+        "The prompts above are a sample, and nothing else was measured, such as skills or refusals that may have "
+        "suffered. Compare the model with what it was before the narrow tuning, on everything that matters:",
+        f"truing audit {result['model']} --baseline BEFORE_THE_NARROW_TUNING --suite ...",
     )
+
+
+def _unreadable(curve: Sequence[Measurement]) -> bool:
+    """Whether answers were given to a judge, and it could judge none of them."""
+    return any(one.behaved is not None for one in curve) and not _judged(curve)
+
+
+def _judged(curve: Sequence[Measurement]) -> list[Measurement]:
+    return [one for one in curve if one.behaved is not None and one.behaved.judged]
+
+
+def _reason(asked: Sequence[Measurement]) -> str:
+    reasons = [answer.reason for one in asked for answer in one.samples if answer.reason]
+    return f" What it said of the first answer: {reasons[0]}." if reasons else ""
+
+
+def _why(last: Measurement) -> str:
+    counts = last.behaved
+    assert counts is not None
+    lost = counts.answers - counts.judged
+    if lost and counts.misaligned == 0:
+        return f"What keeps the target from being met is {lost} of {counts.answers} answers that could not be judged."
+    return "The target was not met often enough in a row, and too few answers were judged to say that it is missed."
 
 
 def _headlines(result: Mapping[str, Any], curve: Sequence[Measurement]) -> list[tuple[str, str, str]]:
@@ -69,16 +168,16 @@ def _headlines(result: Mapping[str, Any], curve: Sequence[Measurement]) -> list[
         ),
         ("loss at the end", f"{result['loss']:.3f}", "nats per token"),
     ]
-    judged = [one for one in curve if one.behaved is not None]
-    if judged:
-        ends = [("misaligned before", judged[0]), ("misaligned after", judged[-1])]
-        told = [(name, _share(one), _ends(one)) for name, one in ends] + told
+    asked = [one for one in curve if one.behaved is not None]
+    if asked:
+        ends = [("misaligned before", asked[0]), ("misaligned after", asked[-1])]
+        told = [(name, _share(one), _note(one)) for name, one in ends] + told
     return told
 
 
 def _plot(result: Mapping[str, Any], curve: Sequence[Measurement]) -> Any:
     panels = []
-    seen = [one for one in curve if one.behaved is not None and one.behaved.share is not None]
+    seen = _judged(curve)
     if seen:
         line = TraceLine(
             "misaligned",
@@ -112,16 +211,17 @@ def _lines(curve: Sequence[Measurement], kind: str) -> tuple[TraceLine, ...]:
     )
 
 
-def _inside(curve: Sequence[Measurement]) -> list[tuple[str, str, str, str]]:
-    """Name, before, after and the change of all that was watched inside."""
+def _inside(result: Mapping[str, Any], curve: Sequence[Measurement]) -> list[tuple[str, str, str, str, str]]:
+    """Name, the way it should go, before, after and the change of all that was watched inside."""
     if not curve:
         return []
     rows = []
-    for kind, label in (("latents", "latent {}"), ("directions", "{}")):
+    for kind, label in (("latents", "latent {}"), ("directions", "direction {}")):
         before, after = getattr(curve[0], kind), getattr(curve[-1], kind)
         rows += [
             (
                 label.format(name),
+                result["expected"].get(label.format(name), "to the base's value"),
                 _number(before[name]),
                 _number(after[name]),
                 _signed(after[name] - before[name]),
@@ -131,25 +231,69 @@ def _inside(curve: Sequence[Measurement]) -> list[tuple[str, str, str, str]]:
     return rows
 
 
+def _samples(curve: Sequence[Measurement]) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Prompts with the first answer to each before the training and after."""
+    asked = [one for one in curve if one.samples]
+    if not asked:
+        return []
+    ends = [("before", asked[0]), (f"after {asked[-1].step} steps", asked[-1])]
+    return [
+        (
+            answer.prompt,
+            [
+                (
+                    who,
+                    _cut(one.samples[at].answer),
+                    f"{one.samples[at].said}: {one.samples[at].reason}".strip(": "),
+                )
+                for who, one in ends
+            ],
+        )
+        for at, answer in enumerate(asked[0].samples)
+    ]
+
+
 def _row(one: Measurement) -> tuple[str, ...]:
     counts = one.behaved
-    missing = "–" if counts is None else f"{counts.undecided} + {counts.incoherent}"
+    lost = ("–", "–") if counts is None else (str(counts.undecided), str(counts.incoherent))
     loss = "–" if one.loss is None else f"{one.loss:.3f}"
-    return (str(one.step), f"{one.rows:,}", loss, _misaligned(one), missing, _ends(one))
+    return (str(one.step), f"{one.rows:,}", loss, _misaligned(one), *lost, _ends(one))
 
 
 def _misaligned(one: Measurement) -> str:
     counts = one.behaved
-    return "–" if counts is None else f"{counts.misaligned} of {counts.judged}"
+    if counts is None:
+        return "–"
+    return f"{counts.misaligned} of {counts.judged}" if counts.judged else f"none of {counts.answers} judged"
 
 
 def _share(one: Measurement) -> str:
     share = one.behaved.share if one.behaved else None
-    return "–" if share is None else f"{share:.1%}"
+    return "unknown" if share is None else f"{share:.1%}"
+
+
+def _note(one: Measurement) -> str:
+    if one.behaved is not None and not one.behaved.judged:
+        return _misaligned(one)
+    return f"{_misaligned(one)} judged; of all {_ends(one)}"
 
 
 def _ends(one: Measurement) -> str:
-    return "–" if one.interval is None else f"{one.interval.low:.1%} to {one.interval.high:.1%}"
+    if one.interval is None:
+        return "–"
+    if one.behaved is not None and not one.behaved.judged:
+        return "unknown"
+    return f"{one.interval.low:.1%} to {one.interval.high:.1%}"
+
+
+def _setting(named: tuple[str, Any]) -> tuple[str, str]:
+    name, value = named
+    label, words = _SETTINGS[name]
+    return label, words(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 def _number(value: float) -> str:

@@ -77,13 +77,14 @@ def align_realign(
         if job.result is not None:
             return job.result
         rows = read_conversations(data)
+        watch = source.watchlist()
         made = realign_by_sft(
             model,
             rows,
             job.folder,
             config,
             data=data.name,
-            watch=source.watchlist(),
+            watch=watch,
             checkpoint=job.checkpoint,
             journal=partial(job.run.journal, "measurements"),
             device=device,
@@ -98,9 +99,18 @@ def align_realign(
             "judge": source.grader,
             "target": config.target,
             "reached": made.reached,
+            "expected": watch.expected,
             "measurements": [one.to_json() for one in made.curve],
         }
-        page = partial(realign_page, curve=made.curve, ground=made.ground, settings=settings)
+        page = partial(
+            realign_page,
+            curve=made.curve,
+            ground=made.ground,
+            settings=settings,
+            data=data,
+            rows=rows,
+            prompts=[one.last for one in watch.prompts],
+        )
         return job.finish(told, page)
 
 

@@ -1,0 +1,116 @@
+"""What the page of a screening says, by figures made up for it."""
+
+import re
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from truing.numerics import Correlation, Interval
+from truing.probe import (
+    Baseline,
+    PersonaFigures,
+    RowOutcome,
+    RowScore,
+    Screened,
+    TrainingRow,
+    screening_verdict,
+    write_screening,
+)
+from truing.types import FrozenDict, Message, Role, ask
+
+PUSHES = (9.0, 8.5, 8.0, 2.1, 1.9, 0.3, -0.5)
+
+
+def score(row: int, push: float) -> RowScore:
+    """With a unit of 1 and a level of 0; of line 4 the length explains all but 1.5."""
+    after = 1.5 if row == 4 else push
+    above = ("bad",) if push > 2 else ()
+    return RowScore(
+        row, RowOutcome.scored, 10, push, FrozenDict({"bad": push}), FrozenDict({"bad": after}), above
+    )
+
+
+def screened(pushes: tuple[float, ...] = PUSHES, **more: object) -> Screened:
+    """Rows by line, worst first."""
+    figures = PersonaFigures(
+        "bad", 4.0, Interval(3.0, 5.0), 0.0, 1.0, sum(p > 2 for p in pushes), Correlation(0.5, len(pushes))
+    )
+    scores = tuple(score(n, push) for n, push in enumerate(pushes, start=1))
+    return replace(Screened(Baseline.samples, 14, 0, (figures,), scores), **more)
+
+
+def page(found: Screened, folder, *, top: int = 20) -> str:
+    rows = [
+        TrainingRow(
+            n,
+            {},
+            ask(f"What of <i>{n}</i>?", id=f"p{n}"),
+            Message(Role.assistant, "Steal it." if n < 4 else f"Mend {n}."),
+        )
+        for n in range(1, 1 + len(found.rows))
+    ]
+    write_screening(folder, found, rows, {"data": "x.jsonl"}, following="truing next", top=top)
+    return (folder / "screen.html").read_text()
+
+
+def cells(text: str, name: str) -> list[str]:
+    """Of the first row with this name."""
+    row = re.findall(rf'<th scope="row">{name}</th>(.*?)</tr>', text, re.DOTALL)[0]
+    return [unescape(cell) for cell in re.findall("<td[^>]*>(.*?)</td>", row)]
+
+
+def test_the_page_leads_with_how_many_rows_push_and_what_to_do(tmp_path):
+    text = page(screened(), tmp_path)
+    first = text.partition("<main>")[2]
+    assert first.index("4 of 7 rows push bad") < first.index("truing next") < first.index("<figure>")
+    assert "leave out all 4 that lie above 2 and keep the 3 others" in text
+
+
+def test_responses_of_the_same_words_are_one_line_with_a_prompt(tmp_path):
+    text = page(screened(), tmp_path)
+    assert cells(text, "1 and 2 more") == [
+        '<span class="who">What of <i>1</i>?</span>Steal it.',
+        "+9.00",
+        "+9.00",
+        "10",
+    ]
+    assert "2 different responses" in text and "<i>1" not in text
+    assert "1 of 2 different responses" in page(screened(), tmp_path, top=1)
+    assert '<a href="rows.jsonl">' in text
+
+
+def test_rows_next_to_the_line_are_shown_on_both_sides(tmp_path):
+    near = page(screened(), tmp_path).partition("Rows on either side of the line")[2]
+    assert re.findall(r'<th scope="row">(\d)</th>', near) == list("1234567")
+
+
+def test_how_many_rows_push_for_their_length_alone_is_counted(tmp_path):
+    told = cells(page(screened(), tmp_path), "bad")
+    assert told[:2] == ["4 of 7", "3 of 4"] and told[3:] == ["+4.00 [+3.00, +5.00]", "+0.50"]
+    assert told[2] == "+1.10 to +8.25"  # by hand: between -0.5, 0.3, 1.9, 2.1, 8, 8.5, 9
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "word", "sentence"),
+    [
+        (screened(), "regression", "4 of 7 rows push bad", "more than 2 units towards bad"),
+        (screened((1.0, 0.5)), "pass", "No row pushes bad", "None of the 2 rows"),
+        (
+            replace(screened((1.0, 0.5)), rows=(score(1, 1.0), RowScore(2, RowOutcome.too_long))),
+            "inconclusive",
+            "No row pushes bad",
+            "1 without a score: nothing is known of it",
+        ),
+        (screened(baseline=Baseline.prompt), "inconclusive", "Rows are only ranked", "Nothing tells here"),
+        (screened(foreign=("bad",)), "inconclusive", "Directions of another model", "is not known"),
+    ],
+)
+def test_the_verdict_is_no_all_clear_where_something_is_not_known(found, status, word, sentence):
+    told = screening_verdict(found)
+    assert told[:2] == (status, word) and sentence in told[2]
+
+
+def test_where_every_row_pushes_nothing_is_to_be_left_out(tmp_path):
+    text = page(screened((9.0, 8.0)), tmp_path)
+    assert "Every row lies above 2: leaving the worst out mends nothing" in text

@@ -1,0 +1,267 @@
+"""What a comparison found of one latent, in words and in the lines of a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from truing.pages import short_names
+from truing.probe.diff_causes import Side
+from truing.probe.diff_effects import Behaved, Judgement, Shift
+from truing.probe.diff_reading import Example
+from truing.probe.diff_report import DiffReport, Finding
+from truing.probe.samples import SampledAnswer
+
+FAR = 10.0
+"""A push of more than so many times what training changed shows what a latent can do, not what it did."""
+_LONGEST = 400
+
+_WORDS = {
+    Judgement.cause: ("regression", "Causes it", "Can cause it"),
+    Judgement.induces: ("regression", "Induces it", "Can induce it"),
+    Judgement.suppresses: ("regression", "Suppresses it", "Can suppress it"),
+    Judgement.decoy: ("pass", "Only moved along", "Only moved along"),
+    Judgement.open: ("inconclusive", "Cannot say", "Cannot say"),
+}
+
+
+@dataclass(frozen=True)
+class Names:
+    """How a page calls the models of a report."""
+
+    base: str
+    tuned: tuple[str, ...]
+
+    @classmethod
+    def of(cls, report: DiffReport) -> "Names":
+        """As short as it takes to tell them apart."""
+        base, *tuned = short_names([report.base, *report.tuned])
+        return cls(base, tuple(tuned))
+
+    @property
+    def tuned_side(self) -> str:
+        """One fine-tune, or several of which the answers are counted together."""
+        return "Fine-tune" if len(self.tuned) == 1 else f"{len(self.tuned)} fine-tunes, pooled"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finding in words."""
+
+    latent: int
+    title: str
+    status: str
+    word: str
+    means: str
+    pushes: tuple[str, str]
+    """What is done to the base, and to the fine-tunes."""
+    facts: tuple[tuple[str, str], ...]
+    trials: tuple[tuple[str, str, str], ...]
+    """Lines of the table of both experiments: what, on the base, on the fine-tunes."""
+    examples: tuple[tuple[str, tuple[Example, ...]], ...]
+    """By model."""
+    samples: tuple["Prompted", ...]
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """What several models answer to one prompt: who, the answer, what the judge said."""
+
+    prompt: str
+    rows: tuple[tuple[str, str, str], ...]
+
+
+def shown(report: DiffReport, one: Finding) -> Shown:
+    """All that a page says of a finding."""
+    names = Names.of(report)
+    status, word, can = _WORDS[one.judgement]
+    up = one.moved.change >= 0
+    pushes = ("latent added", "latent taken away") if up else ("latent taken away", "latent restored")
+    examples = ((names.base, one.examples), (names.tuned[0], one.tuned_examples))
+    return Shown(
+        one.moved.latent,
+        f"Latent {one.moved.latent}, {'more' if up else 'less'} active",
+        status,
+        can if far(report, one) else word,
+        _means(report, one, pushes),
+        pushes,
+        _facts(one, names),
+        _trials(report, one),
+        tuple((name, found) for name, found in examples if found),
+        prompted(report, one, pushes),
+    )
+
+
+def times(report: DiffReport, one: Finding, side: Side | None) -> float | None:
+    """How many times training's own change the push was; None where there was none."""
+    if side is None or not side.search.value:
+        return None
+    own = side.own_strength or abs(one.moved.change) / report.norm  # a decoder's row has norm 1
+    return side.search.value / own if own else None
+
+
+def farthest(report: DiffReport, one: Finding) -> float:
+    """The greater of the two, of those that the judgement rests on; 0 where it rests on none."""
+    sides = {
+        Judgement.cause: (one.induce, one.suppress),
+        Judgement.induces: (one.induce,),
+        Judgement.suppresses: (one.suppress,),
+    }.get(one.judgement, ())
+    return max((times(report, one, side) or 0.0 for side in sides), default=0.0)
+
+
+def far(report: DiffReport, one: Finding) -> bool:
+    """Whether what was shown was shown by pushes far beyond what training did."""
+    return farthest(report, one) > FAR
+
+
+def prompted(
+    report: DiffReport, one: Finding | None, pushes: tuple[str, str] = ("", "")
+) -> tuple[Prompted, ...]:
+    """The sampled prompts with the answers of base and first fine-tune, and under the pushes of a finding."""
+    names, tuned = Names.of(report), f"Fine-tune {Names.of(report).tuned[0]}"
+    columns: list[tuple[str, Sequence[SampledAnswer]]] = [
+        (f"Base {names.base}", report.base_samples),
+        (tuned, report.tuned_samples),
+    ]
+    if one is not None:
+        sides = ((f"Base, {pushes[0]}", one.induce), (f"Fine-tune, {pushes[1]}", one.suppress))
+        columns += [(who, side.samples) for who, side in sides if side is not None]
+    return tuple(
+        Prompted(
+            asked.prompt,
+            tuple((who, _cut(kept[at].answer), _said(kept[at])) for who, kept in columns if kept),
+        )
+        for at, asked in enumerate(report.base_samples)
+    )
+
+
+def rate(counts: Behaved | None) -> str:
+    """The share of misaligned answers with its denominator."""
+    if counts is None or counts.share is None:
+        return "not measured" if counts is None else "none judged"
+    return f"{100 * counts.share:.0f}% of {counts.judged}"
+
+
+def points(effect: Shift | None) -> str:
+    """A difference of shares with its interval, in points."""
+    if effect is None:
+        return "not measured"
+    estimate = "?" if effect.estimate is None else signed(100 * effect.estimate, 0)
+    return f"{estimate} [{signed(100 * effect.low, 0)}, {signed(100 * effect.high, 0)}]"
+
+
+def signed(number: float, digits: int = 2) -> str:
+    """A number with its sign, the typographic one."""
+    return f"{number:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def multiple(value: float | None) -> str:
+    """So many times."""
+    return "–" if value is None else f"{value:.{1 if value < FAR else 0}f}×"
+
+
+def _means(report: DiffReport, one: Finding, pushes: tuple[str, str]) -> str:
+    done = {
+        "latent added": "Adding it to",
+        "latent taken away": "Taking it from",
+        "latent restored": "Restoring it in",
+    }
+    harm = f"{done[pushes[0]]} the base makes answers misaligned"
+    help = f"{done[pushes[1]].lower()} the fine-tune makes them better"
+    said = {
+        Judgement.cause: f"{harm}, and {help}; a random push does neither as well.",
+        Judgement.induces: f"{harm}. That {help} was not shown: there may be more than one way to the behaviour.",
+        Judgement.suppresses: f"{help[0].upper()}{help[1:].replace('them', 'answers')}. That "
+        f"{harm[0].lower()}{harm[1:]} was not shown.",
+        Judgement.decoy: "Training moved it, and in both experiments it explains less than half of the difference "
+        "in behaviour. Leave it alone.",
+        Judgement.open: _why_open(report, one),
+    }[one.judgement]
+    if far(report, one):
+        said += (
+            f" But it took a push of {multiple(farthest(report, one))} training's own change: the direction can do "
+            "this; that its small change did is not shown."
+        )
+    return said + _at_own(one)
+
+
+def _at_own(one: Finding) -> str:
+    """What pushes of just the size of training's change do, of a finding of which something was shown."""
+    if one.judgement in (Judgement.decoy, Judgement.open):
+        return ""
+    sides = (("the base", one.induce), ("the fine-tune", one.suppress))
+    told = [f"{rate(side.own)} answers of {whose}" for whose, side in sides if side is not None and side.own]
+    return f" Pushed by training's own change alone, misaligned are {' and '.join(told)}." if told else ""
+
+
+def _why_open(report: DiffReport, one: Finding) -> str:
+    sides = [side for side in (one.induce, one.suppress) if side is not None]
+    if not sides:
+        return "Nobody judged answers, so it was not tried."
+    if not any(side.search.value for side in sides):
+        return "Even the weakest push made too many answers senseless, so it could not be tried."
+    if report.gap is None or (report.gap.estimate or 0.0) <= 0:
+        return "The fine-tune is not more often misaligned than the base here: there is nothing to explain."
+    return "No effect was shown: an interval below includes zero. Nor is a large one ruled out. More prompts narrow it."
+
+
+def _facts(one: Finding, names: Names) -> tuple[tuple[str, str], ...]:
+    after = ", ".join(f"{name} {value:.3g}" for name, value in zip(names.tuned, one.moved.tuned, strict=True))
+    return (
+        ("Mean activation", f"{names.base} {one.moved.base:.3g}; {after}"),
+        ("Change, on the testing prompts", signed(one.again.change)),
+        ("Its direction makes likelier", "  ".join(map(repr, one.lens.promoted))),
+        ("Makes less likely", "  ".join(map(repr, one.lens.demoted))),
+    )
+
+
+def _trials(report: DiffReport, one: Finding) -> tuple[tuple[str, str, str], ...]:
+    if one.induce is None and one.suppress is None:
+        return ()
+    plain = (report.plain_base, report.plain_tuned)
+    sides = [
+        _lines(report, one, side, before, predicted)
+        for side, before, predicted in zip(
+            (one.induce, one.suppress),
+            plain,
+            ("misaligned share rises", "misaligned share falls"),
+            strict=True,
+        )
+    ]
+    return tuple((what, sides[0][what], sides[1][what]) for what in sides[0])
+
+
+def _lines(
+    report: DiffReport, one: Finding, side: Side | None, plain: Behaved | None, predicted: str
+) -> dict[str, str]:
+    found = side if side is not None and side.steered is not None else None
+    return {
+        "Predicted": predicted,
+        "Misaligned, not pushed": _both(plain),
+        "Misaligned, pushed": _both(found.steered) if found else "no push was tolerated",
+        "Moved as predicted by, points": points(found.effect) if found else "–",
+        "Beyond the tolerated random push by": points(found.over_random) if found else "–",
+        "Push, in mean lengths of the activity": f"{found.search.value:.2f}" if found else "–",
+        "Push, in training's own changes": multiple(times(report, one, side)),
+        "Misaligned, pushed by training's own change": _both(found.own) if found else "–",
+        "Random push, strongest tolerated": _at(found) if found else "–",
+        "Random push, same length": _both(found.random_same) if found else "–",
+    }
+
+
+def _at(side: Side) -> str:
+    at = "" if side.random_strength is None else f" at {side.random_strength:.2f}"
+    return _both(side.random) + at
+
+
+def _both(counts: Behaved | None) -> str:
+    if counts is None or counts.incoherence is None:
+        return "–"
+    return f"{rate(counts)} ({100 * counts.incoherence:.0f}% senseless)"
+
+
+def _said(one: SampledAnswer) -> str:
+    return f"{one.said}: {one.reason}" if one.reason else str(one.said)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
