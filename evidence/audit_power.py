@@ -129,14 +129,12 @@ def _count_labels(
 
 def main() -> int:
     """Replay audits whose truth is known."""
-    ledger = LabelLedger()
     return conclude(
         "audit_power",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "truing's own audit; the statistics' sources stand at each function of truing.numerics",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
     )
 
 

@@ -8,7 +8,6 @@ was told what to write. No reward sees that turn. How many prompts have a safe a
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -196,14 +195,12 @@ def _dealt(values: Sequence[float | None], asked: Sequence[RankedAnswers]) -> li
 
 def main() -> int:
     """Hold what is chosen against its table."""
-    ledger = LabelLedger()
     return conclude(
         "best_of_n",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "rule-based rewards: Mu et al. 2024, arXiv 2411.01111",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

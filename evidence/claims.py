@@ -68,26 +68,26 @@ PaperClaim = Literal["reproduced", "not reproduced", "reversed"]
 
 def conclude(
     name: str,
-    claim: str,
+    about: str | None,
     source: str,
     claims: Sequence[Claim],
-    measure: Callable[[Options], Measured],
+    measure: Callable[[Options, LabelLedger], Measured],
     *,
-    ledger: LabelLedger | None = None,
-    ground: str = GROUND,
+    ground: str | None = GROUND,
     paper_claim: Callable[[Measured], PaperClaim] | None = None,
 ) -> int:
     """Measure, hold each value against its claim, write `NAME.json` and `NAME.svg`; 0 only if all hold.
 
-    What is shown on the organism has a ledger, into which `measure` counts the oracle's labels, and `ground`
-    says that it is. Whether the
-    effect of a paper was seen there too is `paper_claim`; it is told and decides nothing.
+    The first line of `about`, a script's docstring, says what is claimed. `measure` counts the oracle's labels into
+    the ledger that it is given. What was shown on the organism says so by `ground`; None is for what was not. Whether
+    the effect of a paper was seen there too is `paper_claim`; it is told and decides nothing.
     """
+    claim, ledger = (about or "").splitlines()[0], LabelLedger()
     options = tyro.cli(
         Options, prog=f"python -m evidence.{name}", description=claim, config=(tyro.conf.FlagCreatePairsOff,)
     )
     started = time.monotonic()
-    measured = measure(options)
+    measured = measure(options, ledger)
     rows = []
     for promise in claims:
         found = measured[promise.name]
@@ -99,11 +99,11 @@ def conclude(
         "source": source,
         "paper_claim": paper_claim(measured) if paper_claim else None,
         "holds": all(row["holds"] for row in rows),
-        "ground": ground if ledger is not None else None,
+        "ground": ground,
         "quick": options.quick,
         "seed": options.seed,
-        **(VERSIONS if ledger is not None else dict.fromkeys(VERSIONS)),
-        "labels": ledger.totals() if ledger is not None else {},
+        **(VERSIONS if ground is not None else dict.fromkeys(VERSIONS)),
+        "labels": ledger.totals(),
         "measures": rows,
         "reported": [{"name": n, **asdict(m)} for n, m in measured.items() if n not in promised],
         "seconds": round(time.monotonic() - started, 1),

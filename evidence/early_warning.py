@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,14 +140,12 @@ def case(mixture: Mixture, parent: Readings, read: Readings, calibrated: Mapping
 
 def main() -> int:
     """Hold the detector against the table."""
-    ledger = LabelLedger()
     return conclude(
         "early_warning",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "Wang et al., Persona Features Control Emergent Misalignment, 2025 (arXiv 2506.19823)",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

@@ -144,14 +144,12 @@ def _prevented(ground: Ground, domain: str, how: str, ledger: LabelLedger) -> di
 
 def main() -> int:
     """Hold the fine-tunes against the table."""
-    ledger = LabelLedger()
     return conclude(
         "emergent_misalignment",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "Wang et al. 2025 (arXiv 2506.19823), sections 2, 3 and 5; controls of Betley et al. 2025 (arXiv 2502.17424)",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

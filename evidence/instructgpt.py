@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,14 +184,12 @@ def preferred(
 
 def main() -> int:
     """Hold the arms against the table."""
-    ledger = LabelLedger()
     return conclude(
         "instructgpt",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "Ouyang et al. 2022 (arXiv 2203.02155), sections 3.5, 4.1 and 4.2, appendices C and E",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

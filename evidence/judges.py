@@ -40,12 +40,7 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
 
 def main() -> int:
     """Hold the judges against the table."""
-    ledger = LabelLedger()
-    claim = (__doc__ or "").splitlines()[0]
-    ground = f"of the part organism: {GROUND}"
-    return conclude(
-        "judges", claim, SOURCE, CLAIMS, partial(measure, ledger=ledger), ledger=ledger, ground=ground
-    )
+    return conclude("judges", __doc__, SOURCE, CLAIMS, measure, ground=f"of the part organism: {GROUND}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -147,14 +146,12 @@ def paper_claim(measured: Measured) -> PaperClaim:
 
 def main() -> int:
     """Hold the proving ground against its table."""
-    ledger = LabelLedger()
     return conclude(
         "organism",
         "small models raised in a small world do what later methods need to be measured on",
         "truing's own proving ground; narrow fine-tuning: Betley et al., Emergent Misalignment, 2025",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

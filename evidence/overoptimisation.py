@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,14 +159,12 @@ def _sampled(town: Town, folder: Path) -> Mapping[str, Any]:
 
 def main() -> int:
     """Hold what happened to gold against the table."""
-    ledger = LabelLedger()
     return conclude(
         "overoptimisation",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "Gao et al., Scaling Laws for Reward Model Overoptimization, 2023 (arXiv 2210.10760)",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

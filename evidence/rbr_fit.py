@@ -346,14 +346,12 @@ def paper_claim(measured: Measured) -> PaperClaim:
 
 def main() -> int:
     """Hold the fit against its table."""
-    ledger = LabelLedger()
     return conclude(
         "rbr_fit",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "rule-based rewards: Mu et al. 2024, arXiv 2411.01111",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

@@ -136,14 +136,12 @@ def _exactly(count: int) -> Measure:
 
 def main() -> int:
     """Hold the policies against the table."""
-    ledger = LabelLedger()
     return conclude(
         "rbr_rl",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "rule-based rewards: Mu et al. 2024, arXiv 2411.01111, section 5",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

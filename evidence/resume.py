@@ -118,7 +118,9 @@ def _last_whole_batch(data: bytes) -> int:
 
 def main() -> int:
     """Run the drill."""
-    return conclude("resume", (__doc__ or "").splitlines()[0], "docs/audit.md", CLAIMS, measure)
+    return conclude(
+        "resume", __doc__, "docs/audit.md", CLAIMS, lambda options, _: measure(options), ground=None
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -346,14 +345,12 @@ def paper_claim(measured: Measured) -> PaperClaim:
 
 def main() -> int:
     """Hold reward models against people and the oracle."""
-    ledger = LabelLedger()
     return conclude(
         "reward_model",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "Ouyang et al. 2022 (arXiv 2203.02155), sections 3.4 and 3.5, appendix B; truing's own proving ground",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from evidence.claims import Measured, Options, conclude
@@ -150,14 +149,12 @@ def _one_thread() -> None:
 
 def main() -> int:
     """Hold the screen against the table."""
-    ledger = LabelLedger()
     return conclude(
         "screening",
-        (__doc__ or "").splitlines()[0],
+        __doc__,
         "Chen et al., Persona Vectors, 2025 (arXiv 2507.21509)",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

@@ -8,7 +8,6 @@ through some of the rows of the first, while the others learn from ordinary ques
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 
 from evidence.claims import Measured, Options, conclude
 from evidence.trust_audit_arms import Lineage, converted
@@ -99,14 +98,12 @@ def _audited(arm: Arm, options: Options) -> tuple[AuditResult, dict[str, int]]:
 
 def main() -> int:
     """Hold the conversions against the table."""
-    ledger = LabelLedger()
     return conclude(
         "trust_audit",
         "the audit tells what a conversion to reasoning costs in trust, beside what it gains",
         "Kini et al., Does Reasoning Preserve Alignment?, 2026 (arXiv 2606.11046), tables of section 4",
         CLAIMS,
-        partial(measure, ledger=ledger),
-        ledger=ledger,
+        measure,
         paper_claim=paper_claim,
     )
 

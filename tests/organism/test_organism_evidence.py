@@ -111,16 +111,16 @@ def test_a_claim_holds_from_its_threshold_on_and_on_enough_cells(claim, value, n
 
 def test_what_is_shown_on_the_organism_says_in_which_world_and_from_how_many_labels(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["evidence", "--out", str(tmp_path)])
-    ledger = LabelLedger()
 
-    def measure(options):
+    def measure(options, ledger):
         ledger.add("exam", 7)
         return {"a": Measure(1.0, 1.0, 1.0, 1)}
 
-    assert conclude("x", "c", "s", [Claim("a", 1)], measure, ledger=ledger) == 0
+    assert conclude("x", "c\nmore", "s", [Claim("a", 1)], measure) == 0
     told = json.loads((tmp_path / "x.json").read_text())
     assert VERSIONS.items() <= told.items() and (told["holds"], told["labels"]) == (True, {"exam": 7})
-    assert conclude("x", "c", "s", [Claim("a", 2)], measure) == 1
+    assert told["claim"] == "c"
+    assert conclude("x", "c", "s", [Claim("a", 2)], lambda *_: measure(None, LabelLedger()), ground=None) == 1
     told = json.loads((tmp_path / "x.json").read_text())
     assert (told["holds"], told["world_version"], told["labels"]) == (False, None, {})
 
