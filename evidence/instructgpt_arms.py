@@ -38,13 +38,7 @@ PASSES = (2, 4, 8, 16)
 """Over the demonstrations, of which the supervised model has those that the reward model likes best."""
 VALIDATION = 200
 """Training prompts of the policies on which it says so."""
-PPO = replace(
-    PPO_PRESETS["small"],
-    updates=60,
-    learning_rate=1e-4,
-    max_new_tokens=PARAMS.max_tokens,
-    measure_every=10,
-)
+PPO = replace(PPO_PRESETS["small"], max_new_tokens=PARAMS.max_tokens, measure_every=10)
 """Of the main arms; those of the sweep are measured before and after alone."""
 MAIN, SWEEP = 0.02, (0.0, 0.1, 0.5)
 """What a nat of divergence costs, in standard deviations of the reward: published best, and what is only reported."""
