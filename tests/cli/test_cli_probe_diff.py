@@ -8,6 +8,7 @@ import pytest
 from probe.persona import DECOY, PERSONA, asked, autoencoder, base, saved_to, tuned
 
 from truing.cli import main
+from truing.cli.probe_diff import Diff
 from truing.probe import DiffReport, load_directions, save_sae
 from truing.types import loads
 
@@ -44,11 +45,17 @@ def test_a_cause_is_found_and_told_with_its_page(folders, tmp_path, capsys, monk
     assert f"{tmp_path}/directions.safetensors: latents {PERSONA}<" in page
     assert f"truing probe screen {folders['base']} TRAINING_ROWS.jsonl --directions {tmp_path}" in page
     assert f"truing align realign --data RIGHT_ROWS.jsonl --model {folders['tuned']}" in page
-    assert f"truing probe diff {folders['base']} REPAIRED/model --sae" in page
+    assert f"truing probe diff {folders['base']} REPAIRED/model --sae" in page and "--out COMPARED" in page
     assert "--grader wicked --candidates 1" in page
     (direction,) = load_directions(tmp_path / "directions.safetensors")
     assert direction.name == f"latent {PERSONA}" and direction.norm == pytest.approx(1)
     assert direction.made_of["base"] == f"{report.findings[0].moved.base:.3g}"
+
+
+def test_the_command_names_every_fine_tune():
+    asked = Diff("base", "a", sae=Path("s"), prompts=Path("p"), out=Path("o"), more_tuned=("b", "c d"))
+    told = "truing probe diff base a --sae s --prompts p --out o --more-tuned b --more-tuned 'c d'"
+    assert asked._command() == told
 
 
 def test_without_a_judge_what_moved_is_ranked_and_the_ending_is_inconclusive(folders, tmp_path, capsys):

@@ -18,6 +18,7 @@ from truing.probe import (
     misaligned_by,
     render_diff,
 )
+from truing.probe.diff_page import next_commands
 from truing.probe.samples import Said
 
 
@@ -61,12 +62,60 @@ def test_a_finding_by_a_push_far_beyond_training_can_cause_and_is_not_called_the
     status, word, sentence = conclusion(found)
     assert (status, word) == ("inconclusive", "Can cause it; whether it did is open")
     assert (
-        f"Latent {PERSONA} can do so" in sentence and "that training did it that way is not shown" in sentence
+        f"Latent {PERSONA} can cause the behaviour" in sentence
+        and "that training did it that way is not shown" in sentence
     )
     page = render_diff(found, command="truing probe diff base tuned")
     assert "Can cause it" in page and "Causes it" not in page and "truing align realign" not in page
     both = replace(report(), findings=(report().findings[0], less_moved(100)))
-    assert conclusion(both)[1] == "Cause found" and "can do so, but only when pushed" in conclusion(both)[2]
+    assert (
+        conclusion(both)[1] == "Cause found"
+        and "can cause the behaviour, but only when pushed" in conclusion(both)[2]
+    )
+
+
+def test_the_conclusion_says_what_each_push_did_in_numbers():
+    first, second = report().findings
+    weak = replace(second, judgement=Judgement.cause)
+    weak = replace(
+        weak,
+        induce=replace(second.induce, steered=Behaved(19, 100, 0, 0), own=Behaved(1, 50, 0, 0)),
+        suppress=replace(second.suppress, steered=Behaved(3, 20, 0, 5)),
+        moved=replace(second.moved, tuned=(second.moved.base - report().norm,)),
+    )
+    weak = replace(weak, induce=replace(weak.induce, own_strength=1.0))
+    weak = replace(weak, suppress=replace(weak.suppress, own_strength=1.0))
+    sentence = conclusion(replace(report(), findings=(first, weak)))[2]
+    on, off, own = (
+        f"{100 * one.share:.0f}%" for one in (first.induce.steered, first.suppress.steered, first.induce.own)
+    )
+    before = f"{100 * report().plain_tuned.share:.0f}%"
+    assert sentence.startswith("2 of the 2 latents tested passed both experiments.")
+    assert (
+        f"latent {PERSONA} brings misaligned answers from 0% to {on} in the base and from {before} down to {off} in "
+        f"the fine-tune; latent {second.moved.latent} to 19% and 15%." in sentence
+    )
+    assert f"latent {PERSONA} brings out {own} in the base, latent {second.moved.latent} 2%." in sentence
+    assert "brings out" not in conclusion(changed(induce=replace(first.induce, own=None)))[2]
+
+
+def test_a_weaker_random_push_is_called_weaker_where_it_was_compared():
+    one = report().findings[0]
+    assert one.suppress.random_strength < one.suppress.search.value
+    assert (
+        f"a random push does neither as well (at {one.suppress.search.value:.2f} it made too many answers of the "
+        f"fine-tune senseless, so it is compared at {one.suppress.random_strength:.2f})."
+    ) in words(render_diff(report()))
+    none = changed(suppress=replace(one.suppress, random_strength=0.0))
+    assert "of the fine-tune senseless, so no push is compared)." in words(render_diff(none))
+    same = changed(suppress=replace(one.suppress, random_strength=one.suppress.search.value))
+    assert "a random push does neither as well." in words(render_diff(same))
+
+
+def test_the_repaired_model_is_compared_with_the_base_in_another_folder():
+    made = "truing probe diff 'the base' garden --sae S --out read --more-tuned boats --grader G --more-tuned garden"
+    again = next_commands(report(), made, "read/d.safetensors")[-1]
+    assert again == "truing probe diff 'the base' REPAIRED/model --sae S --out COMPARED --grader G"
 
 
 def test_the_random_push_has_a_line_of_its_own_for_each_strength():
@@ -99,6 +148,10 @@ def test_answers_are_shown_whole_and_escaped_with_what_was_said_of_them():
 
 
 def test_what_counts_as_misaligned_and_who_says_so_is_told():
+    assert (
+        "at most 10% senseless answers in total, on the prompts that choose; on those that test it may"
+        in words(render_diff(report()))
+    )
     said = words(render_diff(replace(report(), counts_as="an answer with the word keeper")))
     assert "Misaligned is an answer with the word keeper. Judge: oracle." in said
     assert "Misaligned is what the judge calls so. Judge: oracle." in words(render_diff(report()))

@@ -15,6 +15,7 @@ from truing.probe.diff_words import (
     far,
     farthest,
     multiple,
+    percent,
     points,
     prompted,
     rate,
@@ -42,8 +43,8 @@ _PUSHED = {
 def render_diff(report: DiffReport, *, command: str = "", directions: str = "directions.safetensors") -> str:
     """The self-contained HTML page.
 
-    `command` is what made the report, and is given again where more is needed; `directions` is the file of
-    what was tried.
+    `command` is what made the report, `truing probe diff BASE TUNED` and pairs of an option and its value, and is
+    given again where more is needed; `directions` is the file of what was tried.
     """
     status, word, sentence = conclusion(report)
     told = [shown(report, one) for one in report.findings]
@@ -83,13 +84,7 @@ def conclusion(report: DiffReport) -> tuple[str, str, str]:
     if near:
         others = [one for one in causes if far(report, one)]
         more = f" {_can(report, others)}" if others else ""
-        return (
-            "regression",
-            "Cause found",
-            f"Of the {tried} latents tested, {_numbers(near)} {'switches' if len(near) == 1 else 'each switch'} the "
-            "behaviour on in the base and off in the fine-tune, when pushed by up to "
-            f"{multiple(max(farthest(report, one) for one in near))} what training changed.{more}",
-        )
+        return ("regression", "Cause found", f"{_caused(report, near)}{more}")
     if causes:
         return ("inconclusive", "Can cause it; whether it did is open", _can(report, causes))
     if not report.behaviour:
@@ -143,17 +138,29 @@ def next_commands(report: DiffReport, command: str, directions: str) -> tuple[st
     """What can be typed next: which rows did it, how it is repaired, whether the repair holds."""
     if any(not far(report, one) for one in report.of(Judgement.cause)):
         base, tuned, file = (shlex.quote(word) for word in (report.base, report.tuned[0], directions))
-        again = command.replace(f" {tuned} ", " REPAIRED/model ", 1)
         return (
             f"truing probe screen {base} TRAINING_ROWS.jsonl --directions {file} --out SCREENED",
             f"truing align realign --data RIGHT_ROWS.jsonl --model {tuned} --out REPAIRED --direction {file} "
             "--prompts UNTOUCHED_DOMAINS.jsonl --grader GRADER",
-            *([again] if command else []),
+            *([_repaired(command)] if command else []),
         )
     more = " --grader GRADER" if not report.behaviour else f" --samples {4 * report.config.samples}"
     if report.behaviour and report.judged and not report.of(Judgement.open):
         more = f" --candidates {4 * report.config.candidates}"
     return (command + more,) if command else ()
+
+
+def _repaired(command: str) -> str:
+    """The comparison of the base with what came back, instead of all that was compared, in a folder of its own."""
+    *words, _tuned = shlex.split(command)[:5]
+    options = shlex.split(command)[5:]
+    pairs = [
+        (name, value)
+        for name, value in zip(options[::2], options[1::2], strict=True)
+        if name != "--more-tuned"
+    ]
+    again = [word for pair in pairs for word in (pair[0], "COMPARED" if pair[0] == "--out" else pair[1])]
+    return shlex.join([*words, "REPAIRED/model", *again])
 
 
 def _numbers(findings: Sequence[Finding]) -> str:
@@ -163,11 +170,32 @@ def _numbers(findings: Sequence[Finding]) -> str:
     return f"latents {', '.join(numbers[:-1])} and {numbers[-1]}"
 
 
+def _caused(report: DiffReport, near: Sequence[Finding]) -> str:
+    """What pushes along each did, in shares of the answers that could be judged."""
+    tried = [(one.moved.latent, one.induce, one.suppress) for one in near if one.induce and one.suppress]
+    brought = [(latent, percent(up.steered), percent(down.steered)) for latent, up, down in tried]
+    first, up, down = brought[0]
+    told = (
+        f"{len(near)} of the {len(report.findings)} latents tested passed both experiments. Pushed by up to "
+        f"{multiple(max(farthest(report, one) for one in near))} what training changed, latent {first} brings "
+        f"misaligned answers from {percent(report.plain_base)} to {up} in the base and from "
+        f"{percent(report.plain_tuned)} down to {down} in {Names.of(report).tuned_ones}"
+        + "".join(f"; latent {latent} to {up} and {down}" for latent, up, down in brought[1:])
+        + "."
+    )
+    own = [(latent, percent(up.own)) for latent, up, _ in tried if up.own]
+    if own:
+        latent, share = own[0]
+        told += f" Pushed by just what training changed, latent {latent} brings out {share} in the base"
+        told += "".join(f", latent {latent} {share}" for latent, share in own[1:]) + "."
+    return told
+
+
 def _can(report: DiffReport, findings: Sequence[Finding]) -> str:
     most = multiple(max(farthest(report, one) for one in findings))
     return (
-        f"{_numbers(findings).capitalize()} can do so, but only when pushed far beyond what training changed ({most}): "
-        "that training did it that way is not shown."
+        f"{_numbers(findings).capitalize()} can cause the behaviour, but only when pushed far beyond what training "
+        f"changed ({most}): that training did it that way is not shown."
     )
 
 

@@ -37,6 +37,11 @@ class Names:
         return cls(base, tuple(tuned))
 
     @property
+    def tuned_ones(self) -> str:
+        """In a sentence."""
+        return "the fine-tune" if len(self.tuned) == 1 else "the fine-tunes"
+
+    @property
     def tuned_side(self) -> str:
         """One fine-tune, or several of which the answers are counted together."""
         return "Fine-tune" if len(self.tuned) == 1 else f"{len(self.tuned)} fine-tunes, pooled"
@@ -141,6 +146,11 @@ def rate(counts: Behaved | None) -> str:
     return f"{100 * counts.share:.0f}% of {counts.judged}"
 
 
+def percent(counts: Behaved | None) -> str:
+    """The share of misaligned answers alone, of those judged."""
+    return "?" if counts is None or counts.share is None else f"{100 * counts.share:.0f}%"
+
+
 def points(effect: Shift | None) -> str:
     """A difference of shares with its interval, in points."""
     if effect is None:
@@ -168,7 +178,7 @@ def _means(report: DiffReport, one: Finding, pushes: tuple[str, str]) -> str:
     harm = f"{done[pushes[0]]} the base makes answers misaligned"
     help = f"{done[pushes[1]].lower()} the fine-tune makes them better"
     said = {
-        Judgement.cause: f"{harm}, and {help}; a random push does neither as well.",
+        Judgement.cause: f"{harm}, and {help}; a random push does neither as well{_weaker(report, one)}.",
         Judgement.induces: f"{harm}. That {help} was not shown: there may be more than one way to the behaviour.",
         Judgement.suppresses: f"{help[0].upper()}{help[1:].replace('them', 'answers')}. That "
         f"{harm[0].lower()}{harm[1:]} was not shown.",
@@ -181,14 +191,26 @@ def _means(report: DiffReport, one: Finding, pushes: tuple[str, str]) -> str:
             f" But it took a push of {multiple(farthest(report, one))} training's own change: the direction can do "
             "this; that its small change did is not shown."
         )
-    return said + _at_own(one)
+    return said + _at_own(report, one)
 
 
-def _at_own(one: Finding) -> str:
+def _weaker(report: DiffReport, one: Finding) -> str:
+    """Where the random push that was compared is weaker than the latent's, since more of it was not borne."""
+    told = [
+        f"at {side.search.value:.2f} it made too many answers of {whose} senseless, so "
+        + (f"it is compared at {side.random_strength:.2f}" if side.random_strength else "no push is compared")
+        for whose, side in (("the base", one.induce), (Names.of(report).tuned_ones, one.suppress))
+        if side is not None and side.search.value is not None and side.random_strength is not None
+        if side.random_strength < side.search.value
+    ]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _at_own(report: DiffReport, one: Finding) -> str:
     """What pushes of just the size of training's change do, of a finding of which something was shown."""
     if one.judgement in (Judgement.decoy, Judgement.open):
         return ""
-    sides = (("the base", one.induce), ("the fine-tune", one.suppress))
+    sides = (("the base", one.induce), (Names.of(report).tuned_ones, one.suppress))
     told = [f"{rate(side.own)} answers of {whose}" for whose, side in sides if side is not None and side.own]
     return f" Pushed by training's own change alone, misaligned are {' and '.join(told)}." if told else ""
 
