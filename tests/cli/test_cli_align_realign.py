@@ -77,7 +77,8 @@ def test_the_model_comes_back_and_the_page_shows_how(files: Path, capsys: Captur
         and "latent 2 " in said
         and "persona " in said
     )
-    assert "Target reached: Misaligned answers: " in said and "truing audit " in said
+    assert "Target reached: Answers not aligned: 5 of 5 before (" in said and "0 of 5 after " in said
+    assert "Target: at most 0 (1.0%). It was met" in said and "truing audit " in said
     result = json.loads(said.splitlines()[-1])
     assert result["reached"] and result["learnt"] < 60 * 12 and result["steps"] % 20 == 0
     assert result == json.loads((files / "run" / "result.json").read_text())
@@ -121,14 +122,26 @@ def test_a_judge_that_can_judge_nothing_is_told_first_and_no_audit_comes_next(
 
 def test_what_is_watched_says_which_way_it_should_go_where_that_is_known(files: Path) -> None:
     latent = replace(direction(), name="latent 2", made_of=FrozenDict({"moved": "down", "base": "4.94"}))
-    save_directions(files / "persona.safetensors", [direction(), latent])
+    other = replace(direction(), name="latent 7", made_of=latent.made_of)
+    save_directions(files / "persona.safetensors", [direction(), latent, other])
     assert realigned(files, "run") == 0
     result = json.loads((files / "run" / "result.json").read_text())
-    assert result["expected"] == {"latent 2": "up, towards 4.94", "direction latent 2": "down"}
+    assert result["expected"] == {
+        "latent 2": "up, towards 4.94",
+        "direction latent 2": "down",
+        "direction latent 7": "down",
+    }
+    assert result["base_values"] == {"latent 2": 4.94}
     page = (files / "run" / "report.html").read_text()
     told = dict(re.findall(r'<th scope="row">([^<]*)</th>\n<td>([^<]*)</td>', page))
     back = "to the base&#39;s value"
-    assert (told["latent 2"], told["direction latent 2"]) == ("up, towards 4.94", "down")
+    assert told["latent 2"] == "up, towards 4.94"
+    # The projection on the same latent would say "down" beside it: each is told once, and in its own words.
+    assert told["projection on what training pushed (latent 7)"] == "down"
+    assert not [
+        name for name in told if name.startswith(("direction latent", "projection on")) and "7" not in name
+    ]
+    assert "Of the way back to the base&#39;s value latent 2 has gone " in page
     assert (told["latent 5"], told["direction persona"]) == (back, back)
 
 

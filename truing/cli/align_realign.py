@@ -77,7 +77,7 @@ def _told(one: object) -> str:
     parts = [f"step {one.step}"]
     if one.behaved is not None:
         lost = one.behaved.answers - one.behaved.judged
-        said = f"misaligned {one.behaved.misaligned} of {one.behaved.judged}"
+        said = f"misaligned {one.behaved.misaligned} of {one.behaved.answers}"
         said += f", {lost} not judged" if lost else ""
         parts.append(said if one.behaved.judged else f"none of {lost} answers judged")
     parts += [f"latent {name} {value:.3g}" for name, value in one.latents.items()]

@@ -78,6 +78,14 @@ class Watchlist:
                 back[name] = ("down" if found[name]["moved"] == "up" else "up") + towards
         return back | {f"direction {name}": "down" for name in found}
 
+    @property
+    def base_values(self) -> dict[str, float]:
+        """How active each watched latent is in the base, where a direction tells: the end of its way back."""
+        known = {
+            one.name: one.made_of["base"] for one in self.directions if {"moved", "base"} <= {*one.made_of}
+        }
+        return {name: float(known[name]) for j in self.latents if (name := f"latent {j}") in known}
+
     def check(self, model: "LocalModel") -> None:
         """Raise InputError where a direction or the autoencoder is of another model."""
         from truing.probe import check_direction, sae_site

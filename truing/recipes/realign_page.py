@@ -1,10 +1,11 @@
 """The page of a re-alignment: what the model does and what is active inside it, step by step."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from truing.methods import Measurement
+from truing.methods import Measurement, not_aligned
 from truing.pages import TraceLine, TracePanel, render, short_names, trace_plot
 from truing.types import Message
 
@@ -12,6 +13,9 @@ _MOST = 5  # lines of one panel
 _LONGEST = 300
 _EXAMPLES = 3
 _MINUS = "\N{MINUS SIGN}"
+_FEWEST = 6  # fewer measurements have no last third that tells anything
+_BACK = (0.8, 1.2)
+"""A latent is back where it has gone so much of the way to the base's value; hardly, where less than a fifth."""
 
 _SETTINGS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "learning_rate": ("Highest learning rate", lambda v: f"{v:g}"),
@@ -84,6 +88,7 @@ def realign_page(
         plot=_plot(result, curve),
         drawn=bool(_judged(curve)),
         inside=_inside(result, curve),
+        inside_verdict=_way_back(result, curve),
         towards=any("towards" in way for way in result["expected"].values()),
         samples=_samples(curve),
         examples=[(_cut(row[-2].content), _cut(row[-1].content)) for row in rows[:_EXAMPLES] if len(row) > 1],
@@ -97,7 +102,7 @@ def realign_page(
 
 def realign_summary(result: Mapping[str, Any], curve: Sequence[Measurement]) -> tuple[str, str, str]:
     """Status, word and sentence of the whole run."""
-    asked = [one for one in curve if one.behaved is not None]
+    asked = _asked(curve)
     if not asked:
         return (
             "inconclusive",
@@ -112,28 +117,78 @@ def realign_summary(result: Mapping[str, Any], curve: Sequence[Measurement]) -> 
             f"The judge could not judge any of the {answers:,} answers, of {len(asked)} measurements. Check judge and "
             f"prompts: whether the model is aligned again is unknown.{_reason(asked)}",
         )
-    first, last = (_misaligned(one) for one in (asked[0], asked[-1]))
-    told = f"Misaligned answers: {first} before, {last} after {result['steps']} steps."
+    counts = asked[-1].behaved
+    assert counts is not None
+    target = max(k for k in range(counts.answers + 1) if k / counts.answers <= result["target"])
+    before, after = (
+        _not_aligned(asked[0], "before"),
+        _not_aligned(asked[-1], f"after {result['steps']} steps"),
+    )
+    told = f"Answers not aligned: {before}, {after}. Target: at most {target} ({result['target']:.1%})."
     if result["reached"]:
-        return ("pass", "Target reached", f"{told} The target was met as often in a row as was asked for.")
+        return ("pass", "Target reached", f"{told} It was met as often in a row as was asked for.")
+    told += _stalled(asked)
     interval = asked[-1].interval
     if interval is not None and interval.low > result["target"]:
-        return ("regression", "Not aligned", f"{told} The rows ended before the target was reached.")
+        return ("regression", "Not aligned", told)
     return ("inconclusive", "Cannot say", f"{told} {_why(asked[-1])}")
 
 
 def realign_next(result: Mapping[str, Any], curve: Sequence[Measurement]) -> tuple[str, str]:
-    """What to do next and the command for it: an audit tells nothing where the judge can judge nothing."""
+    """What to do next and the command for it: an audit is for a model that was not shown to be misaligned."""
     if _unreadable(curve):
         return (
             "Let the judge judge answers of which you know what they are, before anything else is made of this model:",
             f"truing judge calibrate {result['judge']} --labels LABELLED_ANSWERS.jsonl",
         )
-    return (
-        "The prompts above are a sample, and nothing else was measured, such as skills or refusals that may have "
-        "suffered. Compare the model with what it was before the narrow tuning, on everything that matters:",
-        f"truing audit {result['model']} --baseline BEFORE_THE_NARROW_TUNING --suite ...",
+    if result["reached"] is False:
+        more = (
+            "Change the rows or the settings"
+            if _stalled(_asked(curve))
+            else "Give more rows, or change settings"
+        )
+        return (
+            f"Read the answers below. {more}, and run again from the model as it came:",
+            f"truing align realign --data OTHER_RIGHT_ROWS.jsonl --model {shlex.quote(result['base'])} --out ANOTHER "
+            "--learning-rate RATE ...",
+        )
+    measured = (
+        "The prompts below are a sample, and nothing else was measured" if curve else "Nothing was measured"
     )
+    return (
+        f"{measured}, such as skills or refusals that may have suffered. Compare the model with what it was before "
+        "the narrow tuning, on everything that matters:",
+        f"truing audit {shlex.quote(result['model'])} --baseline BEFORE_THE_NARROW_TUNING --suite ...",
+    )
+
+
+def _asked(curve: Sequence[Measurement]) -> list[Measurement]:
+    return [one for one in curve if one.behaved is not None]
+
+
+def _stalled(asked: Sequence[Measurement]) -> str:
+    """Whether the last third of the measurements has no fewer answers that are not aligned than the best before."""
+    counts = [b.answers - b.judged + b.misaligned for b in (one.behaved for one in asked) if b is not None]
+    first = len(counts) - len(counts) // 3
+    if len(counts) < _FEWEST or min(counts[first:]) < min(counts[:first]):
+        return ""
+    return (
+        f" The last third of the measurements, from step {asked[first].step} on, has none below the best before "
+        f"({min(counts[:first])}): more of the same rows may not help."
+    )
+
+
+def _not_aligned(one: Measurement, when: str) -> str:
+    """So many of all, and what they are."""
+    counts = one.behaved
+    assert counts is not None
+    kinds = (
+        (counts.misaligned, "misaligned"),
+        (counts.incoherent, "senseless"),
+        (counts.undecided, "undecided"),
+    )
+    told = ", ".join(f"{number} {kind}" for number, kind in kinds if number)
+    return f"{sum(number for number, _ in kinds)} of {counts.answers} {when}" + (f" ({told})" if told else "")
 
 
 def _unreadable(curve: Sequence[Measurement]) -> bool:
@@ -168,10 +223,10 @@ def _headlines(result: Mapping[str, Any], curve: Sequence[Measurement]) -> list[
         ),
         ("loss at the end", f"{result['loss']:.3f}", "nats per token"),
     ]
-    asked = [one for one in curve if one.behaved is not None]
+    asked = _asked(curve)
     if asked:
         ends = [("misaligned before", asked[0]), ("misaligned after", asked[-1])]
-        told = [(name, _share(one), _note(one)) for name, one in ends] + told
+        told = [(name, _misaligned(one), _note(one)) for name, one in ends] + told
     return told
 
 
@@ -179,13 +234,16 @@ def _plot(result: Mapping[str, Any], curve: Sequence[Measurement]) -> Any:
     panels = []
     seen = _judged(curve)
     if seen:
-        line = TraceLine(
+        steps = tuple(float(one.step) for one in seen)
+        counts = [one.behaved for one in seen if one.behaved is not None]
+        bad = TraceLine(
             "misaligned",
-            tuple(float(one.step) for one in seen),
-            tuple(one.behaved.share or 0.0 for one in seen if one.behaved),
+            steps,
+            tuple(one.misaligned / one.answers for one in counts),
             bars=tuple((one.interval.low, one.interval.high) for one in seen if one.interval),
         )
-        panels.append(TracePanel("Misaligned answers, of those that could be judged", (line,), True, 0.0))
+        all_bad = TraceLine("not aligned", steps, tuple(not_aligned(one) or 0.0 for one in counts))
+        panels.append(TracePanel("Shares of all answers", (bad, all_bad), True, 0.0))
     for title, name in (
         ("Watched latents, mean activation", "latents"),
         ("Watched directions, mean projection", "directions"),
@@ -201,7 +259,7 @@ def _plot(result: Mapping[str, Any], curve: Sequence[Measurement]) -> Any:
 
 def _lines(curve: Sequence[Measurement], kind: str) -> tuple[TraceLine, ...]:
     """Those that are furthest from 0 at first."""
-    first: Mapping[str, float] = getattr(curve[0], kind) if curve else {}
+    first = _watched(curve, kind)
     names = sorted(first, key=lambda name: -abs(first[name]))[:_MOST]
     steps = tuple(float(one.step) for one in curve)
     label = "latent {}" if kind == "latents" else "{}"
@@ -217,18 +275,45 @@ def _inside(result: Mapping[str, Any], curve: Sequence[Measurement]) -> list[tup
         return []
     rows = []
     for kind, label in (("latents", "latent {}"), ("directions", "direction {}")):
-        before, after = getattr(curve[0], kind), getattr(curve[-1], kind)
-        rows += [
-            (
-                label.format(name),
-                result["expected"].get(label.format(name), "to the base's value"),
-                _number(before[name]),
-                _number(after[name]),
-                _signed(after[name] - before[name]),
+        before, after = _watched(curve, kind), getattr(curve[-1], kind)
+        for name in before:
+            expected = result["expected"].get(label.format(name))
+            pushed = expected is not None and kind == "directions"
+            rows.append(
+                (
+                    f"projection on what training pushed ({name})" if pushed else label.format(name),
+                    expected or "to the base's value",
+                    _number(before[name]),
+                    _number(after[name]),
+                    _signed(after[name] - before[name]),
+                )
             )
-            for name in before
-        ]
     return rows
+
+
+def _watched(curve: Sequence[Measurement], kind: str) -> dict[str, float]:
+    """What was watched before the first step, less directions of latents whose own activation is told."""
+    first: Mapping[str, float] = getattr(curve[0], kind) if curve else {}
+    told = {f"latent {name}" for name in curve[0].latents} if kind == "directions" and curve else set()
+    return {name: value for name, value in first.items() if name not in told}
+
+
+def _way_back(result: Mapping[str, Any], curve: Sequence[Measurement]) -> str:
+    """How much of the way to the base's value each latent has gone; empty where no such value is known."""
+    gone = {}
+    for name, base in result["base_values"].items():
+        before, after = (one.latents[name.removeprefix("latent ")] for one in (curve[0], curve[-1]))
+        if abs(before - base) > 0.1 * max(abs(before), abs(base)):  # else it was never away
+            gone[name] = (after - before) / (base - before)
+    if not gone:
+        return ""
+    low, high = _BACK
+    shares = gone.values()
+    word = "Yes" if all(low <= one <= high for one in shares) else "In part"
+    word = "Hardly" if all(one < 1 - low for one in shares) else word
+    each = [(name, f"{100 * share:.0f}%".replace("-", _MINUS)) for name, share in gone.items()]
+    others = "".join(f", {name} {share}" for name, share in each[1:])
+    return f"{word}. Of the way back to the base's value {each[0][0]} has gone {each[0][1]}{others}."
 
 
 def _samples(curve: Sequence[Measurement]) -> list[tuple[str, list[tuple[str, str, str]]]]:
@@ -264,26 +349,22 @@ def _misaligned(one: Measurement) -> str:
     counts = one.behaved
     if counts is None:
         return "–"
-    return f"{counts.misaligned} of {counts.judged}" if counts.judged else f"none of {counts.answers} judged"
-
-
-def _share(one: Measurement) -> str:
-    share = one.behaved.share if one.behaved else None
-    return "unknown" if share is None else f"{share:.1%}"
+    return f"{counts.misaligned} of {counts.answers}" if counts.judged else f"none of {counts.answers} judged"
 
 
 def _note(one: Measurement) -> str:
-    if one.behaved is not None and not one.behaved.judged:
-        return _misaligned(one)
-    return f"{_misaligned(one)} judged; of all {_ends(one)}"
+    counts = one.behaved
+    if counts is None or not counts.judged:
+        return "unknown"
+    return f"{counts.answers - counts.judged} could not be judged; 95% between {_ends(one, ' and ')} of all"
 
 
-def _ends(one: Measurement) -> str:
+def _ends(one: Measurement, between: str = " to ") -> str:
     if one.interval is None:
         return "–"
     if one.behaved is not None and not one.behaved.judged:
         return "unknown"
-    return f"{one.interval.low:.1%} to {one.interval.high:.1%}"
+    return f"{one.interval.low:.1%}{between}{one.interval.high:.1%}"
 
 
 def _setting(named: tuple[str, Any]) -> tuple[str, str]:

@@ -100,6 +100,7 @@ def align_realign(
             "target": config.target,
             "reached": made.reached,
             "expected": watch.expected,
+            "base_values": watch.base_values,
             "measurements": [one.to_json() for one in made.curve],
         }
         page = partial(
