@@ -49,6 +49,8 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     assert 0 < pushing < 12 and f"{pushing} of 12 rows push" in page and f"{pushing} of 12 rows push" in said
     again = next(line for line in said.splitlines() if line.startswith("next: truing "))
     assert "--max-tokens 6" in again and escape(again.removeprefix("next: ")) in page
+    learnt = f"truing align sft --data KEPT.jsonl --model {base / 'base'} --out FOLDER"
+    assert f"then: {learnt}\n" in said and learnt in page
     assert main([*again.replace("KEPT.jsonl", str(kept)).split()[2:], "--top", "1"]) == 0
     above = {row["row"] for row in scored[:pushing]}
     assert [row.data for row in read_jsonl(kept)] == [r for n, r in enumerate(rows, 1) if n not in above]
@@ -58,7 +60,10 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     left = [row.data for row in read_jsonl(kept)]
     dropped = {row["row"] for row in scored[:3]}
     assert left == [row for n, row in enumerate(rows, start=1) if n not in dropped]
-    assert f"next: truing align sft --data {kept}" in capsys.readouterr().out
+    compared = f"truing audit FOLDER/model --baseline {base / 'base'} --suite ..."
+    said, page = capsys.readouterr().out, (tmp_path / "out" / "screen.html").read_text()
+    assert f"next: truing align sft --data {kept}" in said and f"then: {compared}\n" in said
+    assert "9 of 13 rows were kept" in page and compared in page
 
 
 def test_the_cheap_baseline_says_what_it_cannot_tell(base, tmp_path, capsys):

@@ -23,8 +23,8 @@ PUSHES = (9.0, 8.5, 8.0, 2.1, 1.9, 0.3, -0.5)
 
 
 def score(row: int, push: float) -> RowScore:
-    """With a unit of 1 and a level of 0; of line 4 the length explains all but 1.5."""
-    after = 1.5 if row == 4 else push
+    """With a unit of 1 and a level of 0; of line 4 the length explains all but 1.5, of line 6 less than nothing."""
+    after = {4: 1.5, 6: 2.4}.get(row, push)
     above = ("bad",) if push > 2 else ()
     return RowScore(
         row, RowOutcome.scored, 10, push, FrozenDict({"bad": push}), FrozenDict({"bad": after}), above
@@ -40,7 +40,7 @@ def screened(pushes: tuple[float, ...] = PUSHES, **more: object) -> Screened:
     return replace(Screened(Baseline.samples, 14, 0, (figures,), scores), **more)
 
 
-def page(found: Screened, folder, *, top: int = 20) -> str:
+def page(found: Screened, folder, *, top: int = 20, kept: int | None = None) -> str:
     rows = [
         TrainingRow(
             n,
@@ -50,7 +50,10 @@ def page(found: Screened, folder, *, top: int = 20) -> str:
         )
         for n in range(1, 1 + len(found.rows))
     ]
-    write_screening(folder, found, rows, {"data": "x.jsonl"}, following="truing next", top=top)
+    about = {"data": "x.jsonl"}
+    write_screening(
+        folder, found, rows, about, following="truing next", then="truing later", kept=kept, top=top
+    )
     return (folder / "screen.html").read_text()
 
 
@@ -63,8 +66,27 @@ def cells(text: str, name: str) -> list[str]:
 def test_the_page_leads_with_how_many_rows_push_and_what_to_do(tmp_path):
     text = page(screened(), tmp_path)
     first = text.partition("<main>")[2]
-    assert first.index("4 of 7 rows push bad") < first.index("truing next") < first.index("<figure>")
-    assert "leave out all 4 that lie above 2 and keep the 3 others" in text
+    assert first.index("4 of 7 rows push bad") < first.index("truing next") < first.index("truing later")
+    assert first.index("truing later") < first.index("<figure>")
+    assert "leave out all 4 that lie above 2 and keep the 3 others. Then train on those and compare" in text
+
+
+def test_where_rows_were_left_out_training_and_comparing_come_next(tmp_path):
+    text = page(screened(), tmp_path, kept=3)
+    assert "3 of 7 rows were kept. Train on them, then compare what the model does" in text
+    assert "leave out all" not in text
+
+
+def test_which_other_lines_would_choose_the_same_rows_is_told(tmp_path):
+    ranked = screened(baseline=Baseline.prompt)
+    for found, told in (
+        (screened(), "between +1.90 and +2.10 chooses the same 4 here"),
+        (ranked, "between +1.90 and +2.10 chooses the same 4 here"),
+        (screened((1.0, 0.5)), "from +1.00 up chooses none here"),
+        (screened((9.0, 8.0)), "below +8.00 chooses all here"),
+    ):
+        assert f"convention: any line {told}" in page(found, tmp_path)
+    assert "deviation of all the base's own answers together" in page(screened(), tmp_path)
 
 
 def test_responses_of_the_same_words_are_one_line_with_a_prompt(tmp_path):
@@ -85,9 +107,12 @@ def test_rows_next_to_the_line_are_shown_on_both_sides(tmp_path):
     assert re.findall(r'<th scope="row">(\d)</th>', near) == list("1234567")
 
 
-def test_how_many_rows_push_for_their_length_alone_is_counted(tmp_path):
+def test_how_many_rows_push_for_their_length_alone_is_counted_and_how_many_it_hides(tmp_path):
     told = cells(page(screened(), tmp_path), "bad")
-    assert told[:2] == ["4 of 7", "3 of 4"] and told[3:] == ["+4.00 [+3.00, +5.00]", "+0.50"]
+    assert told[:2] == ["4 of 7", "3 of these, 1 of the 3 others"] and told[3:] == [
+        "+4.00 [+3.00, +5.00]",
+        "+0.50",
+    ]
     assert told[2] == "+1.10 to +8.25"  # by hand: between -0.5, 0.3, 1.9, 2.1, 8, 8.5, 9
 
 

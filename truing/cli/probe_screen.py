@@ -78,12 +78,14 @@ class Screen:
             max_tokens=self.max_tokens,
             key=self.seed,
         )
-        following = self._following(found)
+        following, then = self._following(found)
+        left = None
         if self.write_kept is not None and self.drop_worst is not None:
             kept = kept_rows(rows, found, self.drop_worst)
             write_jsonl(self.write_kept, [row.data for row in kept])
             print(f"{self.write_kept}: {len(kept)} of {len(rows)} rows")
-            following = _learnt(self.write_kept, self.base)
+            left = len(kept)
+            following, then = _learnt(self.write_kept, self.base), _compared(self.base)
         about = {
             "base": self.base,
             "digest of its weights begins": model.fingerprint.short,
@@ -94,27 +96,40 @@ class Screen:
             else "the last token of the prompt",
             "seed": str(self.seed),
         }
-        write_screening(self.out, found, rows, about, ground=model.ground, following=following, top=self.top)
+        write_screening(
+            self.out,
+            found,
+            rows,
+            about,
+            ground=model.ground,
+            following=following,
+            then=then,
+            kept=left,
+            top=self.top,
+        )
         _tell(found)
         if found.foreign:
             print(f"{', '.join(found.foreign)}: read in another model than {self.base}")
         print(f"{self.out / 'screen.html'}: the worst rows")
         if following:
             print(f"next: {following}")
+        if then:
+            print(f"then: {then}")
         if self.json:
             print(json.dumps({"rows": found.counts, "personas": [one.to_json() for one in found.personas]}))
         return Exit.passed
 
-    def _following(self, found: "Screened") -> str:
-        """The command that comes next: all above the line is left out, and nothing else; empty where that is all."""
+    def _following(self, found: "Screened") -> tuple[str, str]:
+        """The commands that come next: all above the line is left out, and nothing else; empty where that is all."""
         scored = found.counts["scored"]
         if self.baseline == "prompt":
-            return self._again(baseline="samples")
+            return self._again(baseline="samples"), ""
         if not found.pushing:
-            return _learnt(self.data, self.base)
+            return _learnt(self.data, self.base), ""
         if found.pushing == scored:
-            return ""
-        return f"{self._again()} --write-kept KEPT.jsonl --drop-worst {found.pushing / scored:.6g}"
+            return "", ""
+        dropping = f"--write-kept KEPT.jsonl --drop-worst {found.pushing / scored:.6g}"
+        return f"{self._again()} {dropping}", _learnt(Path("KEPT.jsonl"), self.base)
 
     def _again(self, **changed: object) -> str:
         """What was asked, with the options that are not as they are by default: other numbers give other scores."""
@@ -129,6 +144,10 @@ class Screen:
 
 def _learnt(data: Path, base: str) -> str:
     return shlex.join(["truing", "align", "sft", "--data", str(data), "--model", base]) + " --out FOLDER"
+
+
+def _compared(base: str) -> str:
+    return f"truing audit FOLDER/model --baseline {shlex.quote(base)} --suite ..."
 
 
 def _where_from(one: "Direction") -> str:

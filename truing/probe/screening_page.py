@@ -26,6 +26,8 @@ def write_screening(
     *,
     ground: str = "",
     following: str = "",
+    then: str = "",
+    kept: int | None = None,
     top: int = 20,
 ) -> None:
     """Write `rows.jsonl`, worst first, `screen.json` without the rows, and `screen.html` with the `top` worst.
@@ -37,16 +39,20 @@ def write_screening(
         about: names and values of what was screened with what, for people.
         ground: what the base can claim.
         following: the command that comes next.
+        then: the one after it.
+        kept: how many rows were kept, where the worst were left out.
         top: how many responses the page shows; equal ones count once.
 
     Raises:
         StorageError: the disk refuses.
     """
-    told = dict(about) | {"ground": ground, "next": following}
+    told = dict(about) | {"ground": ground, "next": following, "then": then}
     figures = screened.to_json() | {"rows": screened.counts, "about": told}
     replace_file(out / FIGURES, dumps(figures).encode("ascii"))
     write_jsonl(out / ROWS, screened.rows)
-    replace_file(out / PAGE, _page(screened, rows, about, ground, following, top).encode("utf-8"))
+    replace_file(
+        out / PAGE, _page(screened, rows, about, ground, (following, then), kept, top).encode("utf-8")
+    )
 
 
 def screening_verdict(screened: Screened) -> tuple[str, str, str]:
@@ -92,7 +98,8 @@ def _page(
     rows: Sequence[TrainingRow],
     about: Mapping[str, str],
     ground: str,
-    following: str,
+    commands: tuple[str, str],
+    kept: int | None,
     top: int,
 ) -> str:
     scored = [row for row in screened.rows if row.outcome is RowOutcome.scored]
@@ -109,7 +116,9 @@ def _page(
         word=word,
         sentence=sentence,
         ground=ground[:1].upper() + ground[1:],
-        following=following,
+        following=commands[0],
+        then=commands[1],
+        kept=kept,
         about=list(about.items()),
         sampled=screened.baseline is Baseline.samples,
         pushes=f"{PUSHES:g}",
@@ -123,6 +132,7 @@ def _page(
         plot=_plot(screened, scored),
         found=found,
         left=len(scored) - found,
+        line=_line_between(scored, found),
         worst=[_line(screened, group, by_number) for group in worst[:top]],
         texts=len(worst),
         near=[_line(screened, [row], by_number) for row in near],
@@ -137,18 +147,26 @@ def _persona(screened: Screened, at: int, scored: Sequence[RowScore]) -> tuple[s
     )
     above = [(row.scores[one.name] - one.level) / one.unit for row in scored]
     first, third = np.quantile(above, (0.25, 0.75))
-    still = sum(
-        one.name in row.pushes and (row.after_length[one.name] - one.level) / one.unit > PUSHES
-        for row in scored
-    )
+    after = [row for row in scored if (row.after_length[one.name] - one.level) / one.unit > PUSHES]
+    still = sum(one.name in row.pushes for row in after)
     return (
         one.name,
         f"{one.pushing:,} of {len(scored):,}",
-        f"{still:,} of {one.pushing:,}",
+        f"{still:,} of these, {len(after) - still:,} of the {len(scored) - one.pushing:,} others",
         f"{_signed(first)} to {_signed(third)}",
         f"{_signed(mean)} [{_signed(low)}, {_signed(high)}]",
         _signed(one.length.value),
     )
+
+
+def _line_between(scored: Sequence[RowScore], found: int) -> str:
+    """Which other lines would choose the same rows; scores are ranked."""
+    pushes = [row.worst or 0.0 for row in scored]
+    if not found:
+        return f"any line from {_signed(pushes[0])} up chooses none here"
+    if found == len(pushes):
+        return f"any line below {_signed(pushes[-1])} chooses all here"
+    return f"any line between {_signed(pushes[found])} and {_signed(pushes[found - 1])} chooses the same {found:,} here"
 
 
 def _grouped(ranked: Iterable[RowScore], rows: Mapping[int, TrainingRow]) -> list[list[RowScore]]:
