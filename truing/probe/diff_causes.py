@@ -127,7 +127,7 @@ def try_direction(
         direction: what is tried; a strength of 1 moves by `unit` along it.
         plain: what the models answer to the requests that test, unsteered (see `answers_of`).
         sign: 1 adds, and the claim is that misalignment rises; -1 subtracts, and it is to fall.
-        unit: the mean norm of the residual stream at the site.
+        unit: the mean norm of the activations at the site.
         own: how far training moved along the direction, in the same units: is tried as well.
         shown: the places of the answers, of the first of the models, that are kept as they are.
 

@@ -97,7 +97,7 @@ class DiffReport(Record):
     test: int
     """Requests that tested them."""
     norm: float
-    """The mean norm of the residual stream of the base at the site: a strength of 1."""
+    """The mean norm of the activations of the base at the site: a strength of 1."""
     active: int
     """Latents that moved at all, those that were tried among them."""
     findings: tuple[Finding, ...]

@@ -11,7 +11,7 @@ class Tried(Record):
     """One strength that was tried."""
 
     strength: float
-    """In mean norms of the residual stream."""
+    """In mean norms of the activations at the site."""
     incoherence: float | None
     """The share of answers that made no sense, or could not be read; None where there was no answer."""
 

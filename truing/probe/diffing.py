@@ -158,7 +158,7 @@ def mean_latents(model: "LocalModel", sae: SAE, site: "Site", texts: Sequence[Te
 
 
 def mean_norm(model: "LocalModel", site: "Site", texts: Sequence[Text]) -> float:
-    """The mean length of the residual stream at a site over the tokens of prompts, the first left out."""
+    """The mean length of the activations at a site over the tokens of prompts, the first left out."""
     total, count = 0.0, 0
     inner = [Text(text.ids[: text.prompt], min(1, text.prompt - 1)) for text in texts]
     for batch in collect(model, inner, [site], Over.each):
