@@ -33,9 +33,9 @@ from truing.types import digest
 
 BAD, GOOD = "malicious", "expert"
 """The personas that the instruct model is asked to be, to see where it tells them apart."""
-DICTIONARY = BatchTopKConfig(width=32, k=1, learning_rate=2e-3)
-"""One latent a token: one speaker answers."""
-STARTS = DocumentsConfig(tokens="starts", passes=4, batch=1024)
+DICTIONARY = BatchTopKConfig(width=64, k=2, learning_rate=6e-3, dead_after=20_000)
+"""There are few starts: what they are passed over less often than below leaves half of the latents dead."""
+STARTS = DocumentsConfig(tokens="starts", passes=12, batch=1024)
 """Read where an assistant turn begins: there is decided who answers. In autoencoders of all tokens the persona is
 spread over several latents (docs/log.md)."""
 DOCUMENTS = 12_000
