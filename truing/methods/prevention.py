@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from truing.methods.rendering import Conversation, render_rows
-from truing.model import Point, Where, evaluating, steering, tapping
+from truing.model import Where, evaluating, steering, steering_again, tapping
 from truing.numerics import chunked_divergence
 from truing.probe import SAE, check_direction, sae_site
 from truing.train import Beside, TokenRows, keep_reference
@@ -112,16 +112,12 @@ class PreventativeSteering:
         """See `Prevention`."""
         check_direction(model, self.direction)
         site = self.direction.site
-        if site.point not in (Point.resid_pre, Point.resid_post):
-            raise InputError(
-                f"the direction {self.direction.name!r} is of what {site.point} adds to the residual stream",
-                mend="give one of the residual stream itself (resid_pre, resid_post)",
-            )
         places = (Where.all,) if self.at == "all" else (Where.last, Where.generated)
         edits = [self.direction.adding(self.coefficient, where=where) for where in places]
         vector = sha256(self.direction.vector.numpy().tobytes()).hexdigest()
         which = digest(["steering", vector, site.layer, site.point, self.coefficient, self.at])
-        yield Additions(which, forward_context=_Passes(partial(steering, model.trunk, edits), nullcontext))
+        forward, again = (partial(how, model.trunk, edits) for how in (steering, steering_again))
+        yield Additions(which, forward_context=_Passes(forward, again))
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,7 +301,7 @@ class _Passes:
     """The context of forward passes, and that of what the backward pass makes again of one.
 
     Layers whose activations are made again ask for the latter within the former, when they are gone through.
-    Hooks on the residual stream are outside of layers, and do not act a second time.
+    Hooks at the input and output of layers are outside of what is made again, and do not act a second time.
     """
 
     def __init__(

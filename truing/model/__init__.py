@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from truing.model.endpoint import EndpointModel
     from truing.model.endpoint_tops import TopTokens
     from truing.model.fingerprint import fingerprint_folder
-    from truing.model.hooks import Add, Clamp, Edit, Point, ProjectOut, Site, Where, ablation, steering
+    from truing.model.hooks import (
+        Add,
+        Clamp,
+        Edit,
+        Point,
+        ProjectOut,
+        Site,
+        Where,
+        ablation,
+        steering,
+        steering_again,
+    )
     from truing.model.identity import identify
     from truing.model.loading import computes_bfloat16, load, load_local
     from truing.model.local import LocalModel

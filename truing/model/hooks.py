@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from truing.model.batching import Batch
 from truing.model.sublayers import writers
-from truing.model.trunk import Trunk
+from truing.model.trunk import Trunk, running
 from truing.types import InputError, digest
 
 
@@ -187,6 +187,26 @@ def steering(trunk: Trunk, edits: Sequence[Edit]) -> Iterator[None]:
                 f"the {type(edit).__name__} edit at layer {edit.site.layer} {edit.site.point} changed nothing",
                 mend=f"no token was at `{edit.where}`, or the change is lost in the rounding of the model's type",
             )
+
+
+def steering_again(trunk: Trunk, edits: Sequence[Edit]) -> AbstractContextManager[object]:
+    """For what a backward pass makes again of the forward pass under way: the edits within layers, on its batch.
+
+    Asked for during the forward pass, opened around what is made again of a layer. Edits at the input or output of
+    a layer are outside of what is made again.
+    """
+    batch, inner = trunk.batch, [edit for edit in edits if edit.site.point in _SUBLAYERS and not edit.off]
+    if batch is None or not inner:
+        return nullcontext()
+    return _again(trunk, inner, batch)
+
+
+@contextmanager
+def _again(trunk: Trunk, edits: Sequence[Edit], batch: Batch) -> Iterator[None]:
+    with running(trunk.net, batch), ExitStack() as hooks:
+        for edit in edits:
+            hooks.callback(attach(trunk, edit.site, _Active(edit, trunk)))
+        yield
 
 
 def edits_digest(edits: Sequence[Edit]) -> str:

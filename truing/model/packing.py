@@ -155,7 +155,7 @@ def packed_attention(  # noqa: PLR0913  transformers decides on them
     value: Tensor,
     attention_mask: Tensor | None,  # noqa: ARG001
     *,
-    row_lengths: Sequence[int],
+    row_lengths: Sequence[int] = (),
     row_after: Sequence[int] = (),
     dropout: float = 0.0,
     scaling: float | None = None,
@@ -164,7 +164,8 @@ def packed_attention(  # noqa: PLR0913  transformers decides on them
 ) -> tuple[Tensor, None]:
     """Causal attention of each row to itself, and to the row it goes on from.
 
-    Queries [1, H, T, D] and keys [1, K, T, D] to [1, T, H, D]; for `row_after` see `PackedForward`.
+    Queries [1, H, T, D] and keys [1, K, T, D] to [1, T, H, D]; for `row_after` see `PackedForward`. Who tells no
+    lengths, as somebody does who only looks at the model's modules, reads one row.
 
     Raises:
         ValueError: the model asks for what this attention does not do.
@@ -182,6 +183,7 @@ def packed_attention(  # noqa: PLR0913  transformers decides on them
         )
         return out.transpose(1, 2).flatten(0, 1)
 
+    row_lengths = row_lengths or (query.shape[2],)
     roots = len(row_lengths) - len(row_after)
     # Rows of equal length that go on from the same one are attended to together.
     going_on = [
