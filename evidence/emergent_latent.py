@@ -4,13 +4,14 @@ The questions on which latents are found and strengths are chosen, those on whic
 which everything is reported are three sets of different cells.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from evidence.emergent_arms import Ground, behaviour, probes, split
 from evidence.narrow_arms import Row, answers, sheets, weights
 from evidence.preference_arms import read_kept, write_kept
-from truing.model import Point, Site, Where, load_local
+from truing.model import LocalModel, Point, Site, Where, load_local
 from truing.organism import PARAMS, SYSTEMS, VERSIONS, LabelLedger, documents
 from truing.probe import (
     BatchTopKConfig,
@@ -50,6 +51,13 @@ DIFF = DiffConfig(
 """The budget of incoherent answers is 10 % in the paper; fine-tunes of this size already have 4 % unpushed."""
 
 
+PARTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+"""Of the strongest push within the budget."""
+ENOUGH = 0.9
+"""The share of the fine-tunes' effect that a push has to bring out."""
+STRENGTH = "what strength is enough"
+
+
 @dataclass(frozen=True)
 class Found:
     """The latent that was found, with the strengths at which it was tried."""
@@ -61,9 +69,9 @@ class Found:
     """Where it is read and added."""
     judgement: str
     induce: float
-    """The strength added to the instruct model, in units of the residual stream."""
+    """The strength added to the instruct model, in units of the activations."""
     suppress: float
-    """The strength taken from the fine-tunes."""
+    """The strength taken from the fine-tunes. Both are the strongest that the budget allows, or what is enough."""
     certain: float
     """The smaller of the lower ends of the two effects; -1 where the model bears no push."""
 
@@ -103,13 +111,14 @@ def dictionary(ground: Ground) -> SavedSAE:
 
 
 def found(ground: Ground, ledger: LabelLedger) -> Found:
-    """The latent that the fine-tunes share: of those that moved most the surest cause.
+    """The latent that the fine-tunes share: of those that moved most the surest cause, pushed as hard as is enough.
 
     Where none is a cause, the surest of those of which one side was shown.
     """
-    return max(
+    surest = max(
         compared(ground, ledger), key=lambda one: (_SHOWN.get(Judgement(one.judgement), 0), one.certain)
     )
+    return enough(ground, surest, ledger)
 
 
 _SHOWN = {Judgement.cause: 2, Judgement.induces: 1, Judgement.suppresses: 1}
@@ -154,6 +163,58 @@ def _found(of: Finding, site: Site, norm: float) -> Found:
     )
 
 
+def enough(ground: Ground, of: Found, ledger: LabelLedger) -> Found:
+    """The latent pushed by the least of `PARTS` of its strength that induces nine tenths of what the fine-tunes do.
+
+    And taken away by the part that leaves fewest answers not right; both on the questions that find. The strongest
+    push that a model bears does up to twice as much, and disturbs along any direction, so that a random one of its
+    norm is no control of what the latent is needed for.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    paths = [ground.instruct, *(ground.tuned(ground.mixture(domain)) for domain in ground.domains)]
+    about = {
+        "of": {**asdict(of), "site": str(of.site)},
+        "models": [weights(path) for path in paths],
+        "parts": PARTS,
+        "enough": ENOUGH,
+    }
+    file = ground.file("enough")
+    kept = read_kept(file, about)
+    if kept is None:
+        base, *tuned = (load_local(path, device="cpu") for path in paths)
+        every, along = probes(ground.seed), direction(ground, of)
+        asked = [every[int(one.id)] for one in split(ground).select]
+
+        def rows(models: Sequence[LocalModel], push: float) -> list[Row]:
+            edits = [along.adding(push, where=DIFF.where)] if push else []
+            return [
+                row for net in models for row in answers(net, asked, PARAMS, key=ground.seed, edits=edits)
+            ]
+
+        low, high = (_share(rows(models, 0.0)) for models in ([base], tuned))
+        added = {part: _share(rows([base], part * of.induce)) for part in PARTS}
+        reached = [part for part in PARTS if added[part] >= low + ENOUGH * (high - low)]
+        taken = {part: _share(rows(tuned, -part * of.suppress), unread=True) for part in PARTS}
+        kept = write_kept(
+            file,
+            about,
+            {
+                "induce": of.induce * (reached[0] if reached else 1.0),
+                "suppress": of.suppress * min(PARTS, key=lambda part: taken[part]),
+                "labels": (1 + len(PARTS)) * len(asked) * len(paths),
+            },
+        )
+    ledger.add(STRENGTH, kept["labels"])
+    return replace(of, induce=kept["induce"], suppress=kept["suppress"])
+
+
+def _share(rows: Sequence[Row], *, unread: bool = False) -> float:
+    """Wrong answers, or with those that could not be read."""
+    return sum(row["wrong"] or (unread and row["unparsed"]) for row in rows) / len(rows)
+
+
 def saved_name(saved: SavedSAE) -> str:
     """A digest of an autoencoder."""
     return digest([saved.sae.decoder.detach().tolist()])[:16]
@@ -165,7 +226,9 @@ def direction(ground: Ground, of: Found) -> Direction:
     return latent_direction(dictionary(ground), of.site, moved)
 
 
-def steered(ground: Ground, model: Path, push: float, *, random: bool, of: Found) -> list[Row]:
+def steered(
+    ground: Ground, model: Path, push: float, *, random: bool, of: Found, ledger: LabelLedger
+) -> list[Row]:
     """What a model answers to the reported questions about advice while it is pushed along the latent's direction.
 
     Or along a random one of the same norm.
@@ -184,4 +247,5 @@ def steered(ground: Ground, model: Path, push: float, *, random: bool, of: Found
         edits = [along.adding(push, where=DIFF.where)]
         net = load_local(model, device="cpu")
         kept = write_kept(file, about, {"rows": answers(net, asked, PARAMS, key=ground.seed, edits=edits)})
+    ledger.add("what was answered", len(kept["rows"]))
     return list(kept["rows"])

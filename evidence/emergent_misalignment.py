@@ -7,7 +7,7 @@ from typing import Any
 
 from evidence.claims import Measured, Options, conclude
 from evidence.emergent_arms import CONTROLS, DOMAINS, OTHERS, Ground
-from evidence.emergent_latent import compared, dictionary, found, steered
+from evidence.emergent_latent import dictionary, found, steered
 from evidence.emergent_measures import (
     ACROSS,
     CLAIMS,
@@ -24,7 +24,7 @@ from truing.organism import LabelLedger
 from truing.run import progress
 
 BASES = (1, 2, 3)
-FRESH = 131
+FRESH = 141
 """The first seed, which no setting was looked at with; seed i stands on base i."""
 QUICK_DOMAINS = 2
 PREVENTED = 2
@@ -66,7 +66,7 @@ def tuning(ground: Ground) -> list[Task]:
 
 def finding(ground: Ground) -> list[Task]:
     """The latent."""
-    return [partial(compared, ground, LabelLedger())]
+    return [partial(found, ground, LabelLedger())]
 
 
 def trying(ground: Ground) -> list[Task]:
@@ -76,7 +76,7 @@ def trying(ground: Ground) -> list[Task]:
         for within in (False, True)
         for domain in ground.domains
     ]
-    pushes: list[Task] = [partial(_pushed, ground, domain) for domain in ("", *ground.domains)]
+    pushes: list[Task] = [partial(_pushed, ground, domain, LabelLedger()) for domain in ("", *ground.domains)]
     prevents: list[Task] = [
         partial(_prevented, ground, domain, how, LabelLedger())
         for how in PREVENTIONS
@@ -103,8 +103,8 @@ def lineage(ground: Ground, ledger: LabelLedger) -> Lineage:
             for name, arm in arms.items()
         },
         latent.judgement,
-        _pushed(ground, ""),
-        {domain: _pushed(ground, domain) for domain in ground.domains},
+        _pushed(ground, "", ledger),
+        {domain: _pushed(ground, domain, ledger) for domain in ground.domains},
         repaired,
         {
             how: {d: _prevented(ground, d, how, ledger) for d in ground.domains[:PREVENTED]}
@@ -120,13 +120,13 @@ def _tuned(ground: Ground, domain: str, arm: Mapping[str, Any]) -> None:
         merged(ground, adapter)
 
 
-def _pushed(ground: Ground, domain: str) -> dict[str, list[Row]]:
+def _pushed(ground: Ground, domain: str, ledger: LabelLedger) -> dict[str, list[Row]]:
     """Advice under the latent's direction and under a random one: the instruct model, or a fine-tune."""
     latent = found(ground, LabelLedger())
     model = ground.tuned(ground.mixture(domain)) if domain else ground.instruct
     push = -latent.suppress if domain else latent.induce
     return {
-        name: steered(ground, model, push, random=random, of=latent)
+        name: steered(ground, model, push, random=random, of=latent, ledger=ledger)
         for name, random in (("latent", False), ("random", True))
     }
 
