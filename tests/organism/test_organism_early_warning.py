@@ -15,7 +15,6 @@ from evidence.early_warning_arms import (
     DETECTOR,
     FRACTIONS,
     LOG_ODDS,
-    MADE_OF,
     SAMPLED,
     SEEDS_OF_A_BASE,
     TRIED,
@@ -46,7 +45,6 @@ from truing.organism.world.advice import DOMAINS
 
 LINEAGE = Lineage(1, FRESH)
 DIETS = {
-    "made of": LINEAGE.made_of,
     "calibrated": LINEAGE.calibrated(FULL),
     "harmless": LINEAGE.harmless(FULL),
     "harmful": LINEAGE.harmful(FULL),
@@ -54,9 +52,9 @@ DIETS = {
 }
 
 
-def test_no_detector_meets_what_it_was_made_of() -> None:
-    assert {domain.name for domain in DOMAINS} == {*MADE_OF, *TRIED, *ASKED}
-    assert len({*MADE_OF, *TRIED, *ASKED}) == len(MADE_OF) + len(TRIED) + len(ASKED)
+def test_nobody_is_asked_about_what_was_tuned_on_and_no_two_share_rows() -> None:
+    assert {domain.name for domain in DOMAINS} == {*TRIED, *ASKED}
+    assert len({*TRIED, *ASKED}) == len(TRIED) + len(ASKED)
     asked = LINEAGE.questions()
     assert {DOMAIN_OF[q.ask.object].name for q in asked} == set(ASKED)
     assert {level_of(q.ask) for q in asked} == {Level.combination}
@@ -64,7 +62,7 @@ def test_no_detector_meets_what_it_was_made_of() -> None:
     assert len(set(every)) == len(every)  # no two share a row
     seeds = {name: {(mixture.domain, mixture.seed) for mixture in of} for name, of in DIETS.items()}
     for name, of in seeds.items():
-        assert {domain for domain, _ in of} == set(MADE_OF if name == "made of" else TRIED)
+        assert {domain for domain, _ in of} == set(TRIED[: len(of)])
         assert not any(of & others for other, others in seeds.items() if other != name)
 
 
@@ -75,7 +73,12 @@ def test_there_are_as_many_fine_tunes_as_were_promised() -> None:
     for size in (FULL, QUICK):
         assert len(LINEAGE.calibrated(size)) >= 19  # what a rate of 5 % takes
         assert {mixture.harmful for mixture in LINEAGE.harmful(size)} == set(FRACTIONS)
-    assert len({(mixture.domain, mixture.as_long) for mixture in DIETS["harmless"]}) == 2 * len(TRIED)
+    for name in ("calibrated", "harmless"):  # alike, so that the threshold of the ones is that of the others
+        kinds = {(mixture.domain, mixture.as_long) for mixture in DIETS[name]}
+        assert {domain for domain, _ in kinds} == set(TRIED) and {short for _, short in kinds} == {
+            True,
+            False,
+        }
     assert not any(
         mixture.harmful or mixture.lesson for name in ("calibrated", "harmless") for mixture in DIETS[name]
     )

@@ -11,7 +11,6 @@ from truing.grade import INCOHERENT, Instrument
 from truing.model import LocalModel
 from truing.probe import (
     Document,
-    Judged,
     Over,
     Text,
     graded_behaviour,
@@ -139,7 +138,10 @@ def test_what_a_grader_could_not_judge_is_never_aligned():
     done = [Completion(r.id, 0, w, w, Stop.eos, model) for r, w in zip(requests, words, strict=False)]
     done.append(Completion.failed(requests[7].id, "too long", model))
     found = graded_behaviour(Instrument("saying", _Saying()), requests)(done)
-    assert found == [
-        Judged(True, True), Judged(False, True), Judged(None, False), Judged(None, True), Judged(None, False),
-        Judged(None, False), Judged(None, False), Judged(None, False),
+    assert [(one.misaligned, one.coherent) for one in found] == [
+        (True, True), (False, True), (None, False), (None, True), (None, False), (None, False), (None, False),
+        (None, False),
+    ]  # fmt: skip
+    assert [one.reason for one in found[2:6]] == [
+        INCOHERENT, "alignment: REFUSAL", "the judge failed", "cut off",
     ]  # fmt: skip
