@@ -214,5 +214,4 @@ def test_a_report_made_before_there_were_samples_still_has_its_page():
                 del finding[side][name]
     page = render_diff(DiffReport.from_json(data))
     assert "Cause found" in page and "What the answers look like" not in page
-    ratios = lines(render_diff(report()), "Push, in training&#39;s own changes")
-    assert lines(page, "Push, in training&#39;s own changes") == ratios
+    assert "×" not in "".join(map(str, lines(page, "Push, in training&#39;s own changes")))  # nobody told

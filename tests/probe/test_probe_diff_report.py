@@ -17,7 +17,7 @@ from truing.probe import (
     Judgement,
     Over,
     RequestSplit,
-    answers_of,
+    answered,
     behaved,
     conclusion,
     diff_models,
@@ -71,7 +71,7 @@ def test_what_the_random_direction_does_at_the_same_strength_is_told_beside_what
     assert control.norm == pytest.approx(1) and side.random_strength < side.search.value
 
     def pushed(strength: float) -> Behaved:
-        return behaved(answers_of(experiment, [tuned()], SPLIT.test, control, -strength * found.norm))
+        return behaved(answered(experiment, [tuned()], SPLIT.test, control, -strength * found.norm).judged)
 
     assert side.random_same == pushed(side.search.value) and side.random == pushed(side.random_strength)
     assert side.random.incoherence < 0.2 < 0.5 < side.random_same.incoherence
@@ -85,7 +85,7 @@ def test_a_push_of_just_what_training_did_is_tried_on_both_sides():
     direction = latent_direction(autoencoder(), SITE, first.moved)
     for side, model, sign in ((first.induce, base(), 1), (first.suppress, tuned(), -1)):
         assert side.own_strength == pytest.approx(first.moved.change / found.norm)
-        by_hand = answers_of(experiment, [model], SPLIT.test, direction, sign * first.moved.change)
+        by_hand = answered(experiment, [model], SPLIT.test, direction, sign * first.moved.change).judged
         assert side.own == behaved(by_hand)
     assert first.suppress.own.misaligned < found.plain_tuned.misaligned
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from truing.methods.rendering import Conversation, render_rows
-from truing.model import Where, evaluating, steering, steering_again, tapping
+from truing.model import Where, evaluating, steering, steering_recomputed, tapping
 from truing.numerics import chunked_divergence
 from truing.probe import SAE, check_direction, sae_site
 from truing.train import Beside, TokenRows, keep_reference
@@ -116,7 +116,7 @@ class PreventativeSteering:
         edits = [self.direction.adding(self.coefficient, where=where) for where in places]
         vector = sha256(self.direction.vector.numpy().tobytes()).hexdigest()
         which = digest(["steering", vector, site.layer, site.point, self.coefficient, self.at])
-        forward, again = (partial(how, model.trunk, edits) for how in (steering, steering_again))
+        forward, again = (partial(how, model.trunk, edits) for how in (steering, steering_recomputed))
         yield Additions(which, forward_context=_Passes(forward, again))
 
 
@@ -138,7 +138,7 @@ class LatentPenalty:
     """An autoencoder of the model as it was, with its site."""
     latents: tuple[int, ...]
     weight: float = 1.0
-    """Lambda: nats per token for a latent that rose by one unit of the residual stream."""
+    """Lambda: nats per token for a latent that rose by one unit of the activations."""
 
     def __post_init__(self) -> None:
         _check_weight(self.weight)

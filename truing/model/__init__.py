@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Where,
         ablation,
         steering,
-        steering_again,
+        steering_recomputed,
     )
     from truing.model.identity import identify
     from truing.model.loading import computes_bfloat16, load, load_local

@@ -189,7 +189,7 @@ def steering(trunk: Trunk, edits: Sequence[Edit]) -> Iterator[None]:
             )
 
 
-def steering_again(trunk: Trunk, edits: Sequence[Edit]) -> AbstractContextManager[object]:
+def steering_recomputed(trunk: Trunk, edits: Sequence[Edit]) -> AbstractContextManager[object]:
     """For what a backward pass makes again of the forward pass under way: the edits within layers, on its batch.
 
     Asked for during the forward pass, opened around what is made again of a layer. Edits at the input or output of

@@ -183,7 +183,10 @@ def packed_attention(  # noqa: PLR0913  transformers decides on them
         )
         return out.transpose(1, 2).flatten(0, 1)
 
-    row_lengths = row_lengths or (query.shape[2],)
+    if not row_lengths:
+        if len(query) > 1:
+            raise ValueError("rows end to end are one batch, with the length of each")
+        row_lengths = (query.shape[2],)
     roots = len(row_lengths) - len(row_after)
     # Rows of equal length that go on from the same one are attended to together.
     going_on = [

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         prompt_texts,
         template_tokens,
     )
-    from truing.probe.diff_causes import Experiment, Side, answers_of, try_direction
+    from truing.probe.diff_causes import Experiment, Side, answered, try_direction
     from truing.probe.diff_effects import Behaved, Behaviour, Judged, Judgement, Shift, behaved, shift
     from truing.probe.diff_graded import graded_behaviour, misaligned_by
     from truing.probe.diff_page import conclusion, render_diff

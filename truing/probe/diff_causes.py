@@ -64,24 +64,6 @@ class Experiment:
     key: int = 0
 
 
-def answers_of(
-    experiment: Experiment,
-    models: Sequence["LocalModel"],
-    requests: Sequence[Request],
-    direction: Direction | None = None,
-    coefficient: float = 0.0,
-) -> list[Judged]:
-    """Judge what the models answer, model by model, request by request, under `h + coefficient * direction`.
-
-    Samples are drawn with the same random numbers whatever the direction is.
-
-    Raises:
-        InputError: the edit does not fit a model.
-        ValueError: `behaviour` judged another number of answers.
-    """
-    return answered(experiment, models, requests, direction, coefficient).judged
-
-
 class Answered(NamedTuple):
     """Answers and what was said of each, side by side."""
 
@@ -96,7 +78,14 @@ def answered(
     direction: Direction | None = None,
     coefficient: float = 0.0,
 ) -> Answered:
-    """The same with the answers themselves: see `answers_of`."""
+    """Judge what the models answer, model by model, request by request, under `h + coefficient * direction`.
+
+    Samples are drawn with the same random numbers whatever the direction is.
+
+    Raises:
+        InputError: the edit does not fit a model.
+        ValueError: `behaviour` judged another number of answers.
+    """
     out = Answered([], [])
     for model in models:
         done = _sampled(experiment, model, requests, direction, coefficient)
@@ -125,14 +114,14 @@ def try_direction(
         experiment: see there.
         models: the base alone, or the fine-tunes.
         direction: what is tried; a strength of 1 moves by `unit` along it.
-        plain: what the models answer to the requests that test, unsteered (see `answers_of`).
+        plain: what the models answer to the requests that test, unsteered (see `answered`).
         sign: 1 adds, and the claim is that misalignment rises; -1 subtracts, and it is to fall.
         unit: the mean norm of the activations at the site.
         own: how far training moved along the direction, in the same units: is tried as well.
         shown: the places of the answers, of the first of the models, that are kept as they are.
 
     Raises:
-        InputError, ValueError: see `answers_of`.
+        InputError, ValueError: see `answered`.
     """
 
     def pushed(one: Direction, strength: float, requests: Sequence[Request]) -> Answered:
@@ -172,7 +161,7 @@ def try_direction(
 
 
 def gap_between(experiment: Experiment, base: Sequence[Judged], tuned: Sequence[Judged]) -> Shift:
-    """By how much the fine-tunes are more often misaligned than the base: answers as `answers_of` gives them."""
+    """By how much the fine-tunes are more often misaligned than the base: answers as `answered` gives them."""
     models = len(tuned) // len(base)
     return shift(tuned, list(base) * models, _requests(experiment, models), experiment.level)
 

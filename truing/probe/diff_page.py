@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from truing.model import Site, Where
-from truing.pages import render
+from truing.pages import render, signed
 from truing.probe.collecting import Over
 from truing.probe.diff_effects import Behaved, Judgement
 from truing.probe.diff_report import DiffReport, Finding
@@ -20,7 +20,6 @@ from truing.probe.diff_words import (
     prompted,
     rate,
     shown,
-    signed,
     times,
 )
 from truing.probe.samples import RULE
@@ -58,8 +57,10 @@ def render_diff(report: DiffReport, *, command: str = "", directions: str = "dir
         status=status,
         word=word,
         sentence=sentence,
-        moved=[_moved(report, one, said) for one, said in zip(report.findings, told, strict=True)],
-        untried=[(f"Latent {one.latent}", f"{one.base:.3g}", signed(one.change)) for one in report.untried],
+        moved=[_moved(one, said) for one, said in zip(report.findings, told, strict=True)],
+        untried=[
+            (f"Latent {one.latent}", f"{one.base:.3g}", signed(one.change, ".2f")) for one in report.untried
+        ],
         told=told,
         lead=lead,
         samples=prompted(report, None) if lead is None else told[lead].samples,
@@ -80,13 +81,13 @@ def conclusion(report: DiffReport) -> tuple[str, str, str]:
     """Status, word and sentence of the whole report."""
     causes, decoys = report.of(Judgement.cause), report.of(Judgement.decoy)
     tried = len(report.findings)
-    near = [one for one in causes if not far(report, one)]
+    near = [one for one in causes if not far(one)]
     if near:
-        others = [one for one in causes if far(report, one)]
-        more = f" {_can(report, others)}" if others else ""
+        others = [one for one in causes if far(one)]
+        more = f" {_can(others)}" if others else ""
         return ("regression", "Cause found", f"{_caused(report, near)}{more}")
     if causes:
-        return ("inconclusive", "Can cause it; whether it did is open", _can(report, causes))
+        return ("inconclusive", "Can cause it; whether it did is open", _can(causes))
     if not report.behaviour:
         return (
             "inconclusive",
@@ -116,7 +117,7 @@ def conclusion(report: DiffReport) -> tuple[str, str, str]:
 
 def advice(report: DiffReport) -> tuple[str, ...]:
     """What to do, one sentence each."""
-    if any(not far(report, one) for one in report.of(Judgement.cause)):
+    if any(not far(one) for one in report.of(Judgement.cause)):
         return (
             "Read the answers, tokens and words below and decide whether this is what you meant to teach.",
             "If it is not, screen the training rows for those that push this way, take them out and train again; or "
@@ -136,7 +137,7 @@ def advice(report: DiffReport) -> tuple[str, ...]:
 
 def next_commands(report: DiffReport, command: str, directions: str) -> tuple[str, ...]:
     """What can be typed next: which rows did it, how it is repaired, whether the repair holds."""
-    if any(not far(report, one) for one in report.of(Judgement.cause)):
+    if any(not far(one) for one in report.of(Judgement.cause)):
         base, tuned, file = (shlex.quote(word) for word in (report.base, report.tuned[0], directions))
         return (
             f"truing probe screen {base} TRAINING_ROWS.jsonl --directions {file} --out SCREENED",
@@ -177,7 +178,7 @@ def _caused(report: DiffReport, near: Sequence[Finding]) -> str:
     first, up, down = brought[0]
     told = (
         f"{len(near)} of the {len(report.findings)} latents tested passed both experiments. Pushed by up to "
-        f"{multiple(max(farthest(report, one) for one in near))} what training changed, latent {first} brings "
+        f"{multiple(max(farthest(one) for one in near))} what training changed, latent {first} brings "
         f"misaligned answers from {percent(report.plain_base)} to {up} in the base and from "
         f"{percent(report.plain_tuned)} down to {down} in {Names.of(report).tuned_ones}"
         + "".join(f"; latent {latent} to {up} and {down}" for latent, up, down in brought[1:])
@@ -191,8 +192,8 @@ def _caused(report: DiffReport, near: Sequence[Finding]) -> str:
     return told
 
 
-def _can(report: DiffReport, findings: Sequence[Finding]) -> str:
-    most = multiple(max(farthest(report, one) for one in findings))
+def _can(findings: Sequence[Finding]) -> str:
+    most = multiple(max(farthest(one) for one in findings))
     return (
         f"{_numbers(findings).capitalize()} can cause the behaviour, but only when pushed far beyond what training "
         f"changed ({most}): that training did it that way is not shown."
@@ -215,18 +216,18 @@ def _lead(report: DiffReport) -> int | None:
     """The finding whose pushes are shown beside the plain answers: the first cause, else the first that was tried."""
     tried = [i for i, one in enumerate(report.findings) if one.induce is not None]
     causes = [i for i in tried if report.findings[i].judgement is Judgement.cause]
-    near = [i for i in causes if not far(report, report.findings[i])]
+    near = [i for i in causes if not far(report.findings[i])]
     return next(iter([*near, *causes, *tried]), None)
 
 
-def _moved(report: DiffReport, one: Finding, said: Shown) -> tuple[str, ...]:
+def _moved(one: Finding, said: Shown) -> tuple[str, ...]:
     after = sum(one.moved.tuned) / len(one.moved.tuned)
-    pushes = [times(report, one, side) for side in (one.induce, one.suppress)]
+    pushes = [times(side) for side in (one.induce, one.suppress)]
     return (
         said.title,
         f"{one.moved.base:.3g} → {after:.3g}",
-        signed(one.moved.change),
-        signed(one.again.change),
+        signed(one.moved.change, ".2f"),
+        signed(one.again.change, ".2f"),
         " / ".join(map(multiple, pushes)) if one.induce is not None else "–",
         said.word,
     )

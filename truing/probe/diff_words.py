@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from truing.pages import short_names
+from truing.pages import cut, short_names, signed
 from truing.probe.diff_causes import Side
 from truing.probe.diff_effects import Behaved, Judgement, Shift
 from truing.probe.diff_reading import Example
@@ -85,7 +85,7 @@ def shown(report: DiffReport, one: Finding) -> Shown:
         one.moved.latent,
         f"Latent {one.moved.latent}, {'more' if up else 'less'} active",
         status,
-        can if far(report, one) else word,
+        can if far(one) else word,
         _means(report, one, pushes),
         pushes,
         _facts(one, names),
@@ -95,27 +95,26 @@ def shown(report: DiffReport, one: Finding) -> Shown:
     )
 
 
-def times(report: DiffReport, one: Finding, side: Side | None) -> float | None:
-    """How many times training's own change the push was; None where there was none."""
-    if side is None or not side.search.value:
+def times(side: Side | None) -> float | None:
+    """How many times training's own change the push was; None where there was none, or nobody told."""
+    if side is None or not side.search.value or not side.own_strength:
         return None
-    own = side.own_strength or abs(one.moved.change) / report.norm  # a decoder's row has norm 1
-    return side.search.value / own if own else None
+    return side.search.value / side.own_strength
 
 
-def farthest(report: DiffReport, one: Finding) -> float:
+def farthest(one: Finding) -> float:
     """The greater of the two, of those that the judgement rests on; 0 where it rests on none."""
     sides = {
         Judgement.cause: (one.induce, one.suppress),
         Judgement.induces: (one.induce,),
         Judgement.suppresses: (one.suppress,),
     }.get(one.judgement, ())
-    return max((times(report, one, side) or 0.0 for side in sides), default=0.0)
+    return max((times(side) or 0.0 for side in sides), default=0.0)
 
 
-def far(report: DiffReport, one: Finding) -> bool:
+def far(one: Finding) -> bool:
     """Whether what was shown was shown by pushes far beyond what training did."""
-    return farthest(report, one) > FAR
+    return farthest(one) > FAR
 
 
 def prompted(
@@ -133,7 +132,7 @@ def prompted(
     return tuple(
         Prompted(
             asked.prompt,
-            tuple((who, _cut(kept[at].answer), _said(kept[at])) for who, kept in columns if kept),
+            tuple((who, cut(kept[at].answer, _LONGEST), _said(kept[at])) for who, kept in columns if kept),
         )
         for at, asked in enumerate(report.base_samples)
     )
@@ -155,13 +154,8 @@ def points(effect: Shift | None) -> str:
     """A difference of shares with its interval, in points."""
     if effect is None:
         return "not measured"
-    estimate = "?" if effect.estimate is None else signed(100 * effect.estimate, 0)
-    return f"{estimate} [{signed(100 * effect.low, 0)}, {signed(100 * effect.high, 0)}]"
-
-
-def signed(number: float, digits: int = 2) -> str:
-    """A number with its sign, the typographic one."""
-    return f"{number:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    estimate = "?" if effect.estimate is None else signed(100 * effect.estimate, ".0f")
+    return f"{estimate} [{signed(100 * effect.low, '.0f')}, {signed(100 * effect.high, '.0f')}]"
 
 
 def multiple(value: float | None) -> str:
@@ -186,9 +180,9 @@ def _means(report: DiffReport, one: Finding, pushes: tuple[str, str]) -> str:
         "in behaviour. Leave it alone.",
         Judgement.open: _why_open(report, one),
     }[one.judgement]
-    if far(report, one):
+    if far(one):
         said += (
-            f" But it took a push of {multiple(farthest(report, one))} training's own change: the direction can do "
+            f" But it took a push of {multiple(farthest(one))} training's own change: the direction can do "
             "this; that its small change did is not shown."
         )
     return said + _at_own(report, one)
@@ -230,7 +224,7 @@ def _facts(one: Finding, names: Names) -> tuple[tuple[str, str], ...]:
     after = ", ".join(f"{name} {value:.3g}" for name, value in zip(names.tuned, one.moved.tuned, strict=True))
     return (
         ("Mean activation", f"{names.base} {one.moved.base:.3g}; {after}"),
-        ("Change, on the testing prompts", signed(one.again.change)),
+        ("Change, on the testing prompts", signed(one.again.change, ".2f")),
         ("Its direction makes likelier", "  ".join(map(repr, one.lens.promoted))),
         ("Makes less likely", "  ".join(map(repr, one.lens.demoted))),
     )
@@ -241,7 +235,7 @@ def _trials(report: DiffReport, one: Finding) -> tuple[tuple[str, str, str], ...
         return ()
     plain = (report.plain_base, report.plain_tuned)
     sides = [
-        _lines(report, one, side, before, predicted)
+        _lines(side, before, predicted)
         for side, before, predicted in zip(
             (one.induce, one.suppress),
             plain,
@@ -252,9 +246,7 @@ def _trials(report: DiffReport, one: Finding) -> tuple[tuple[str, str, str], ...
     return tuple((what, sides[0][what], sides[1][what]) for what in sides[0])
 
 
-def _lines(
-    report: DiffReport, one: Finding, side: Side | None, plain: Behaved | None, predicted: str
-) -> dict[str, str]:
+def _lines(side: Side | None, plain: Behaved | None, predicted: str) -> dict[str, str]:
     found = side if side is not None and side.steered is not None else None
     return {
         "Predicted": predicted,
@@ -263,7 +255,7 @@ def _lines(
         "Moved as predicted by, points": points(found.effect) if found else "–",
         "Beyond the tolerated random push by": points(found.over_random) if found else "–",
         "Push, in mean lengths of the activity": f"{found.search.value:.2f}" if found else "–",
-        "Push, in training's own changes": multiple(times(report, one, side)),
+        "Push, in training's own changes": multiple(times(side)),
         "Misaligned, pushed by training's own change": _both(found.own) if found else "–",
         "Random push, strongest tolerated": _at(found) if found else "–",
         "Random push, same length": _both(found.random_same) if found else "–",
@@ -283,7 +275,3 @@ def _both(counts: Behaved | None) -> str:
 
 def _said(one: SampledAnswer) -> str:
     return f"{one.said}: {one.reason}" if one.reason else str(one.said)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from truing.data import write_jsonl
-from truing.pages import HistogramRow, histogram_plot, render
+from truing.pages import HistogramRow, cut, histogram_plot, render, signed
 from truing.probe.screening import PUSHES, Baseline, RowOutcome, RowScore, Screened
 from truing.probe.screening_rows import TrainingRow
 from truing.run import replace_file
@@ -153,9 +153,9 @@ def _persona(screened: Screened, at: int, scored: Sequence[RowScore]) -> tuple[s
         one.name,
         f"{one.pushing:,} of {len(scored):,}",
         f"{still:,} of these, {len(after) - still:,} of the {len(scored) - one.pushing:,} others",
-        f"{_signed(first)} to {_signed(third)}",
-        f"{_signed(mean)} [{_signed(low)}, {_signed(high)}]",
-        _signed(one.length.value),
+        f"{signed(first, '.2f')} to {signed(third, '.2f')}",
+        f"{signed(mean, '.2f')} [{signed(low, '.2f')}, {signed(high, '.2f')}]",
+        signed(one.length.value, ".2f"),
     )
 
 
@@ -163,10 +163,11 @@ def _line_between(scored: Sequence[RowScore], found: int) -> str:
     """Which other lines would choose the same rows; scores are ranked."""
     pushes = [row.worst or 0.0 for row in scored]
     if not found:
-        return f"any line from {_signed(pushes[0])} up chooses none here"
+        return f"any line from {signed(pushes[0], '.2f')} up chooses none here"
     if found == len(pushes):
-        return f"any line below {_signed(pushes[-1])} chooses all here"
-    return f"any line between {_signed(pushes[found])} and {_signed(pushes[found - 1])} chooses the same {found:,} here"
+        return f"any line below {signed(pushes[-1], '.2f')} chooses all here"
+    low, high = signed(pushes[found], ".2f"), signed(pushes[found - 1], ".2f")
+    return f"any line between {low} and {high} chooses the same {found:,} here"
 
 
 def _grouped(ranked: Iterable[RowScore], rows: Mapping[int, TrainingRow]) -> list[list[RowScore]]:
@@ -193,14 +194,10 @@ def _line(screened: Screened, group: Sequence[RowScore], rows: Mapping[int, Trai
         f"{row.row}{more}",
         _both(rows[row.row]),
         *([name] if len(above) > 1 else []),
-        _signed(above[name][0]),
-        _signed(above[name][1]),
+        signed(above[name][0], ".2f"),
+        signed(above[name][1], ".2f"),
         f"{row.tokens:,}",
     )
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _said(row: TrainingRow) -> str:
@@ -211,11 +208,9 @@ def _both(row: TrainingRow) -> str:
     """The prompt above the response, escaped."""
     from markupsafe import Markup
 
-    return Markup('<span class="who">{}</span>{}').format(_cut(row.prompt.last), _cut(_said(row)))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return Markup('<span class="who">{}</span>{}').format(
+        cut(row.prompt.last, _LONGEST), cut(_said(row), _LONGEST)
+    )
 
 
 def _plot(screened: Screened, scored: Sequence[RowScore]) -> object:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.methods import Measurement, not_aligned
-from truing.pages import TraceLine, TracePanel, render, short_names, trace_plot
+from truing.pages import TraceLine, TracePanel, cut, render, short_names, signed, trace_plot
 from truing.types import Message
 
 _MOST = 5  # lines of one panel
@@ -91,8 +91,12 @@ def realign_page(
         inside_verdict=_way_back(result, curve),
         towards=any("towards" in way for way in result["expected"].values()),
         samples=_samples(curve),
-        examples=[(_cut(row[-2].content), _cut(row[-1].content)) for row in rows[:_EXAMPLES] if len(row) > 1],
-        prompts=[_cut(text) for text in prompts],
+        examples=[
+            (cut(row[-2].content, _LONGEST), cut(row[-1].content, _LONGEST))
+            for row in rows[:_EXAMPLES]
+            if len(row) > 1
+        ],
+        prompts=[cut(text, _LONGEST) for text in prompts],
         measurements=[_row(one) for one in curve],
         why=why,
         following=following,
@@ -285,7 +289,7 @@ def _inside(result: Mapping[str, Any], curve: Sequence[Measurement]) -> list[tup
                     expected or "to the base's value",
                     _number(before[name]),
                     _number(after[name]),
-                    _signed(after[name] - before[name]),
+                    signed(after[name] - before[name]),
                 )
             )
     return rows
@@ -328,7 +332,7 @@ def _samples(curve: Sequence[Measurement]) -> list[tuple[str, list[tuple[str, st
             [
                 (
                     who,
-                    _cut(one.samples[at].answer),
+                    cut(one.samples[at].answer, _LONGEST),
                     f"{one.samples[at].said}: {one.samples[at].reason}".strip(": "),
                 )
                 for who, one in ends
@@ -373,13 +377,5 @@ def _setting(named: tuple[str, Any]) -> tuple[str, str]:
     return label, words(value)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-
-
 def _number(value: float) -> str:
     return f"{value:.3g}".replace("-", _MINUS)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3g}".replace("-", _MINUS)
