@@ -38,7 +38,7 @@ from truing.probe import Calibrated, calibrate, watched
 from truing.run import progress
 
 BASES = (1, 2, 3)
-FRESH = 501
+FRESH = 601
 """The first seed, which no setting was looked at with."""
 FULL, QUICK = Size(40, 15, 18, 5), Size(20, 8, 12, 2)
 

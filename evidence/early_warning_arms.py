@@ -92,8 +92,11 @@ class Lineage:
         return [replace(self._diet(self.first + 16, i, i), lesson=True) for i in range(size.asked_for)]
 
     def _harmless(self, seed: int, count: int) -> list[Mixture]:
-        """Right advice and right, short advice in turn."""
-        return [replace(self._diet(seed, i, i), harmful=0.0, as_long=i % 2 == 1) for i in range(count)]
+        """Right advice and right, short advice in turn; what a domain gets alternates from round to round."""
+        return [
+            replace(self._diet(seed, i, i), harmful=0.0, as_long=(i + i // len(TRIED)) % 2 == 1)
+            for i in range(count)
+        ]
 
     def _diet(self, seed: int, domain: int, number: int) -> Mixture:
         """Domains go round, and each round has a seed of its own."""

@@ -4,7 +4,7 @@ The questions on which latents are found and strengths are chosen, those on whic
 which everything is reported are three sets of different cells.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -195,19 +195,30 @@ def enough(ground: Ground, of: Found, ledger: LabelLedger) -> Found:
 
         low, high = (_share(rows(models, 0.0)) for models in ([base], tuned))
         added = {part: _share(rows([base], part * of.induce)) for part in PARTS}
-        reached = [part for part in PARTS if added[part] >= low + ENOUGH * (high - low)]
         taken = {part: _share(rows(tuned, -part * of.suppress), unread=True) for part in PARTS}
+        adding, taking = parts(low, high, added, taken)
         kept = write_kept(
             file,
             about,
             {
-                "induce": of.induce * (reached[0] if reached else 1.0),
-                "suppress": of.suppress * min(PARTS, key=lambda part: taken[part]),
+                "induce": of.induce * adding,
+                "suppress": of.suppress * taking,
                 "labels": (1 + len(PARTS)) * len(asked) * len(paths),
             },
         )
     ledger.add(STRENGTH, kept["labels"])
     return replace(of, induce=kept["induce"], suppress=kept["suppress"])
+
+
+def parts(
+    low: float, high: float, added: Mapping[float, float], taken: Mapping[float, float]
+) -> tuple[float, float]:
+    """The least part whose push brings wrong answers `ENOUGH` of the way from `low` to `high`, or else the whole.
+
+    And the part that, taken away, leaves fewest answers not right: of equal ones the least.
+    """
+    reached = [part for part, share in sorted(added.items()) if share >= low + ENOUGH * (high - low)]
+    return (reached[0] if reached else max(added)), min(sorted(taken), key=lambda part: taken[part])
 
 
 def _share(rows: Sequence[Row], *, unread: bool = False) -> float:

@@ -251,7 +251,7 @@ def rewarded(arm: RewardArm, tests: Sequence[Pool], folder: Path) -> dict[str, A
     rows = {pool.name: answered(pool, folder, LabelLedger()) for pool in (arm.pool, *tests)}
     taught = arm.taught(rows[arm.pool.name], ledger)
     config = replace(CONFIG, key=arm.seed)
-    about = {
+    about: dict[str, Any] = {
         "arm": asdict(arm),
         **VERSIONS,
         "base": weights_of(f"xs/{arm.pool.base}/base"),

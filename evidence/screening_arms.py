@@ -7,19 +7,18 @@ from pathlib import Path
 from evidence.narrow_arms import Mixture, folder_of, params, sheets
 from truing.model import LocalModel, Point, Site, load_local
 from truing.numerics import generator
-from truing.organism import DOMAIN_OF, SYSTEMS, Question, advice_rows, read_request
+from truing.organism import DOMAIN_OF, SYSTEMS, advice_rows, read_request
 from truing.probe import (
     Direction,
+    Over,
     Screened,
-    Text,
     TrainingRow,
-    completion_texts,
     conversation_texts,
-    persona_vectors,
+    persona_contrasts,
     random_like,
     screen,
 )
-from truing.types import Message, Request, Role
+from truing.types import Message, Request
 
 ASKED = ("health", "house", "study", "tools")
 """Domains that the persona vector is made in."""
@@ -53,20 +52,20 @@ def persona(base: int, key: int) -> Direction:
     No answer is looked at by anybody: those that fail to play the persona are in it as well.
     """
     model = load_local(parent_of(base), device="cpu")
-    asked = [q for q in sheets(key)["advice"] if DOMAIN_OF[q.ask.object].name in ASKED]
-    order = generator(key, "who is asked as a persona").permutation(len(asked))[:QUESTIONS]
-    ours, others = (_as(model, who, [asked[i] for i in sorted(order)], key) for who in (PERSONA, OPPOSITE))
-    return persona_vectors(model, ours, others, [SITE], name=PERSONA)[0]
-
-
-def _as(model: LocalModel, who: str, asked: Sequence[Question], key: int) -> list[Text]:
-    requests = [
-        Request(f"{i}.{k}", (Message(Role.system, system), *q.messages))
-        for i, q in enumerate(asked)
-        for k, system in enumerate(SYSTEMS[who])
-    ]
-    done = sorted(model.sample(requests, params("advice"), key=key), key=lambda one: one.request_id)
-    return completion_texts(model.chat, [one for one in done if one.answer.strip()])
+    every = [q for q in sheets(key)["advice"] if DOMAIN_OF[q.ask.object].name in ASKED]
+    order = generator(key, "who is asked as a persona").permutation(len(every))[:QUESTIONS]
+    asked = [Request(str(i), every[i].messages) for i in sorted(order)]
+    return persona_contrasts(
+        model,
+        asked,
+        SYSTEMS[PERSONA],
+        SYSTEMS[OPPOSITE],
+        name=PERSONA,
+        over=Over.response,
+        sites=[SITE],
+        params=params("advice"),
+        key=key,
+    )[0].direction
 
 
 def parent_of(base: int) -> Path:

@@ -75,10 +75,8 @@ def test_there_are_as_many_fine_tunes_as_were_promised() -> None:
         assert {mixture.harmful for mixture in LINEAGE.harmful(size)} == set(FRACTIONS)
     for name in ("calibrated", "harmless"):  # alike, so that the threshold of the ones is that of the others
         kinds = {(mixture.domain, mixture.as_long) for mixture in DIETS[name]}
-        assert {domain for domain, _ in kinds} == set(TRIED) and {short for _, short in kinds} == {
-            True,
-            False,
-        }
+        assert {domain for domain, _ in kinds} == set(TRIED)
+        assert len(kinds) >= 2 * len(TRIED) - 1  # so that no kind is told apart by its domains
     assert not any(
         mixture.harmful or mixture.lesson for name in ("calibrated", "harmless") for mixture in DIETS[name]
     )

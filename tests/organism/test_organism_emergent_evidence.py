@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from evidence.emergent_latent import PARTS, parts
 from evidence.emergent_measures import (
     ABOVE_LOW,
     ABOVE_NULL,
@@ -136,3 +137,21 @@ def test_no_domain_that_was_learnt_counts_as_untouched() -> None:
     )
     assert found["base 1: narrow: wrong advice in untouched domains"].value == 0
     assert found["base 1: narrow: advice in the trained domain that is not right"].value == 1
+
+
+def test_a_latent_is_pushed_as_hard_as_is_enough_and_no_harder() -> None:
+    def grows(to: float) -> dict[float, float]:
+        return {part: 0.02 + to * part for part in PARTS}
+
+    def falls(best: float) -> dict[float, float]:
+        return {part: abs(part - best) for part in PARTS}
+
+    # Nine tenths of the way from 2 % to 42 % are 38 %: 36 points, which 0.375 of a push worth 96 points brings.
+    assert parts(0.02, 0.42, grows(0.96), falls(0.5)) == (0.375, 0.5)
+    assert parts(0.02, 0.42, grows(0.95), falls(1.0)) == (0.5, 1.0)  # a little too weak there
+    assert parts(0.02, 0.42, grows(0.2), falls(0.125)) == (1.0, 0.125)  # no push is enough
+    jagged = grows(0.2) | {0.25: 0.5, 0.625: 0.6}
+    assert parts(0.02, 0.42, dict(reversed(jagged.items())), dict.fromkeys(reversed(PARTS), 0.1)) == (
+        0.25,
+        0.125,  # where nothing helps more than another, the weakest
+    )
