@@ -90,6 +90,18 @@ def test_the_rules_pay_on_safety_prompts_only() -> None:
     assert both([], [], response_type=[]) == []
 
 
+def test_a_learned_reward_may_name_only_what_it_reads() -> None:
+    def length(completions, **kwargs):
+        return [float(len(text)) for text in completions]
+
+    def asked(prompts, **kwargs):
+        return [float(len(text)) for text in prompts]
+
+    for rm, learned in ((length, 13.0), (asked, 4.0)):
+        (found,) = CombinedReward(rm, reward())(["How?"], ["sorry refuses"], response_type=["hard_refuse"])
+        assert found == pytest.approx(learned + 2.0 + 0.25 + 0.75)
+
+
 def test_what_the_grader_did_not_decide_has_no_reward() -> None:
     both = CombinedReward(quality, reward())
     kinds = ["hard_refuse", "hard_refuse", "hard_refuse", ""]

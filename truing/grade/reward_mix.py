@@ -15,6 +15,21 @@ from truing.grade.rewards import RewardFunction
 from truing.types import Completion, FrozenDict, InputError, Message, Record, Role, Stop, thaw
 
 
+class AsyncRewardFunction(Protocol):
+    """A reward function that waits for something, such as a judge behind a server; all of a mix wait together."""
+
+    async def __call__(
+        self,
+        *,
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids: list[list[int]] | None,
+        **columns: Any,
+    ) -> Sequence[float | None]:
+        """One reward for each row."""
+        ...
+
+
 class PromptLike(Protocol):
     """A prompt, and what the rewards are told beside it: `truing.train.PromptRow` is one."""
 
@@ -55,7 +70,12 @@ class RewardMix:
             or no number; the sentence names the reward and the row.
     """
 
-    def __init__(self, parts: Sequence[tuple[str, RewardFunction, float]], *, texts: bool = False) -> None:
+    def __init__(
+        self,
+        parts: Sequence[tuple[str, RewardFunction | AsyncRewardFunction, float]],
+        *,
+        texts: bool = False,
+    ) -> None:
         """Add up `parts`: a name, a function and its weight for each.
 
         With `texts` functions that are called by `mixed` get prompts and completions as texts, as TRL does

@@ -13,17 +13,19 @@ from truing.types import FrozenDict, Grader, InputError, Record, Request, Shown
 
 
 class RewardFunction(Protocol):
-    """TRL's reward function. None says that there is no reward for a row; it is never a low one."""
+    """TRL's reward function. None says that there is no reward for a row; it is never a low one.
 
-    __name__: str
+    It is called by keywords alone, as TRL does it, so that it may name only those that it reads.
+    """
 
     def __call__(
         self,
-        prompts: Sequence[Any],
-        completions: Sequence[Any],
-        completion_ids: Sequence[Sequence[int]] | None = None,
+        *,
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids: list[list[int]] | None,
         **columns: Any,
-    ) -> list[float | None]:
+    ) -> Sequence[float | None]:
         """One reward for each row."""
         ...
 
@@ -168,7 +170,8 @@ class CombinedReward:
         **columns: Any,
     ) -> list[float | None]:
         """One reward for each row; None where there is none."""
-        learned = self.rm(prompts, completions, completion_ids, **columns)
+        ids = None if completion_ids is None else [list(one) for one in completion_ids]
+        learned = self.rm(prompts=list(prompts), completions=list(completions), completion_ids=ids, **columns)
         by_rules = self.rules.parts(prompts, completions, completion_ids, **columns)
         self.last = [_sum(rm, part) for rm, part in zip(learned, by_rules, strict=True)]
         _log(self.last, columns)
