@@ -108,7 +108,9 @@ def chosen(arm: RBRArm, folder: Path, ledger: LabelLedger) -> Chosen:
     said: list[list[str]] = kept["answers"]
     paid = _rewards(arm, rows, said, folder)
     oracle = Oracle("what was chosen", ledger)
-    good, unparsed, plain = {name: [] for name in CHOOSERS}, {name: [] for name in CHOOSERS}, []
+    good: dict[str, list[float]] = {name: [] for name in CHOOSERS}
+    unparsed: dict[str, list[float]] = {name: [] for name in CHOOSERS}
+    plain = []
     for i, ((topic, q), answers) in enumerate(zip(rows, said, strict=True)):
         findings = {answer: oracle.judge(q.ask, answer) for answer in dict.fromkeys(answers)}
         right = [float(_is_good(topic, q, findings[answer])) for answer in answers]
@@ -177,14 +179,14 @@ def _rewards(
     ranked = [replace(row, rm=by_rm.of(row)) for row in written]
     weights = fit_rule_weights(ranked, judge, CONFIG).weights
     by_rules = RuleReward(weights, rules(), judge.grader)
-    flat = {
+    flat: dict[str, Any] = {
         "prompts": [[turn.to_json() for turn in row.prompt] for row in asked for _ in row.answers],
         "completions": [answer or " " for row in asked for answer in row.answers],
         "response_type": [row.response_type for row in asked for _ in row.answers],
     }
     learned = [value for row in asked for value in by_rm.of(row)]
     both = CombinedReward(lambda *_, **__: list(learned), by_rules)
-    given = {RM: learned, RBR: by_rules(**flat), BOTH: both(**flat)}
+    given: dict[str, Sequence[float | None]] = {RM: learned, RBR: by_rules(**flat), BOTH: both(**flat)}
     return {name: _dealt(values, asked) for name, values in given.items()}
 
 

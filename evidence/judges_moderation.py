@@ -129,9 +129,9 @@ def _control(rows: ModerationRows, seeds: range) -> Iterator[tuple[str, Measure]
                 known[i][head] = rows.rows[other].known[head]
         dealt = [ModerationRow(row.text, FrozenDict(k)) for row, k in zip(rows.rows, known, strict=True)]
         crossed = cross_fit(ModerationRows(tuple(dealt)), key=seed)
-        for at in range(len(crossed.heads)):
-            prevalence = (crossed.truth[:, at] == 1).sum() / (crossed.truth[:, at] >= 0).sum()
-            lifts.append((area_of(crossed, at).value or 0.0) / prevalence)
+        for column in range(len(crossed.heads)):
+            prevalence = (crossed.truth[:, column] == 1).sum() / (crossed.truth[:, column] >= 0).sum()
+            lifts.append((area_of(crossed, column).value or 0.0) / prevalence)
     yield "AUPRC / prevalence on shuffled labels (control)", _mean(lifts)
 
 
@@ -163,8 +163,11 @@ def _finder(rows: ModerationRows, seeds: range) -> Iterator[tuple[str, Measure]]
         wrong += len(flipped)
         labels += sum(len(row.known) - ("sexual/minors" in row.known) for row in rows.rows)
     precision, chance = _share(first, wrong), wrong / labels
-    scaled = (end / chance for end in (precision.value, precision.low, precision.high))
-    yield "wrong labels among the strongest disagreements / among all labels", Measure(*scaled, wrong)
+    value, low, high = (end / chance for end in (precision.value, precision.low, precision.high))
+    yield (
+        "wrong labels among the strongest disagreements / among all labels",
+        Measure(value, low, high, wrong),
+    )
     yield "wrong labels found among all disagreements", _share(found_in_all, wrong)
 
 

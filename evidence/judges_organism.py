@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -60,7 +61,8 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
         out |= _told(name, said)
         if name == "judge":
             out |= _told(SHUFFLED, _shuffled(said, keys[0]), each=False)
-    return out | _told(CONSTANT, sit(AlwaysYes(), questions), each=False)
+    constant = cast("Sampler", AlwaysYes())  # top tokens are all that a judge asks for
+    return out | _told(CONSTANT, sit(constant, questions), each=False)
 
 
 def sit(model: Sampler, questions: Sequence[JudgeQuestion]) -> list[Answered]:

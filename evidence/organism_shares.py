@@ -48,7 +48,7 @@ def over_cells(rows: Iterable[Row], *labels: str) -> Measure:
 
 
 def _unparsed(rows: Sequence[Row]) -> float:
-    return sum(row["label"] == "unparsed" for row in rows) / len(rows)
+    return float(np.mean([row["label"] == "unparsed" for row in rows]))
 
 
 def true(said: Sequence[bool], *, unparsed: float = 0.0) -> Measure:

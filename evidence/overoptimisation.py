@@ -69,8 +69,8 @@ def measure(options: Options, ledger: LabelLedger) -> Measured:
     jobs = [(town, setting) for setting in settings for town in towns]
     with progress(len(jobs), "arms", unit="arms") as advance, ProcessPoolExecutor(2) as two:
         # The starts first: all settings of a seed share its start.
-        for done in [two.submit(town.start, folder) for town in towns]:
-            done.result()
+        for start in [two.submit(town.start, folder) for town in towns]:
+            start.result()
         for done in [two.submit(arm, *job, folder, LabelLedger()) for job in jobs]:
             done.result()
             advance(1)

@@ -297,10 +297,10 @@ def confirmed(
             "short": sum((Counter(one.short) for one in found), Counter[str]()),
         }
         kept = write_kept(file, about, {"rows": rows, "told": told})
-    rows = [RankedAnswers.from_json(row) for row in kept["rows"]]
+    ranked = [RankedAnswers.from_json(row) for row in kept["rows"]]
     # Topics alternate, so that the first n prompts hold as many of each.
-    rows.sort(key=lambda row: (int(row.id.split()[1]), row.id))
-    return rows, kept["told"]
+    ranked.sort(key=lambda row: (int(row.id.split()[1]), row.id))
+    return ranked, kept["told"]
 
 
 def by_oracle(rows: Sequence[RankedAnswers], ledger: LabelLedger, consumer: str) -> list[RankedAnswers]:

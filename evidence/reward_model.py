@@ -171,9 +171,9 @@ def _run(
             job.result()
             advance(1)
         jobs = {two.submit(rewarded, arm, tests, folder): arm for arm, tests in training}
-        found = {}
-        for job in as_completed(jobs):
-            found[jobs[job]] = job.result()
+        found: dict[RewardArm, Any] = {}
+        for done in as_completed(jobs):
+            found[jobs[done]] = done.result()
             advance(1)
     return found
 
@@ -277,9 +277,9 @@ def _controls(of: Sequence[Lineage]) -> Measured:
         "a third, published head": f"a third of the prompts, {ONE}, published head",
         "a third, pairs": f"a third of the prompts, {PAIRS}",
     }
-    for model, name in names.items():
-        own = joined([one.own(model) for one in of])
-        new = joined([one.right(model, "training", READ_AT) for one in of])
+    for trained, name in names.items():
+        own = joined([one.own(trained) for one in of])
+        new = joined([one.right(trained, "training", READ_AT) for one in of])
         out[f"{name}: accuracy on new prompts"] = accuracy(new)
         out[f"{name}: {OVER}"] = difference(own.share, own.cells, new.share, new.cells)
         out[f"{name}: nats on new prompts above those on its own labels"] = difference(
