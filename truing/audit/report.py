@@ -17,6 +17,7 @@ from truing.pages import (
     RefusalPoint,
     outcome_bars,
     paired_interval_plot,
+    points,
     refusal_plane,
     render,
 )
@@ -169,8 +170,8 @@ def _numbers(c: Comparison, p_holm: float | None) -> list[str]:
     return [
         _or_dash(c.baseline.score, _percent),
         _or_dash(c.candidate.score, _percent),
-        _or_dash(c.difference, _change),
-        "–" if c.low is None or c.high is None else f"{_change(c.low)} to {_change(c.high)}",
+        _or_dash(c.difference, points),
+        "–" if c.low is None or c.high is None else f"{points(c.low)} to {points(c.high)}",
         "–" if c.losses is None else f"{c.losses} / {c.gains}",
         _or_dash(p_holm, lambda p: f"{p:.3f}" if p >= 0.001 else "< 0.001"),
         "> 100" if c.detectable is None else f"{100 * c.detectable:.1f}",
@@ -179,7 +180,7 @@ def _numbers(c: Comparison, p_holm: float | None) -> list[str]:
 
 def _evidence(c: Comparison) -> tuple[str, ...]:
     shares = (c.baseline.covered, c.candidate.covered, c.unchanged)
-    ends = (_change(c.worst_case), _change(c.best_case))
+    ends = (points(c.worst_case), points(c.best_case))
     return (c.dimension, f"{c.items:,}", f"{c.pairs:,}", *map(_percent, shares), *ends)
 
 
@@ -203,7 +204,3 @@ def _or_dash(value: float | None, show: Callable[[float], str]) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}%"
-
-
-def _change(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")

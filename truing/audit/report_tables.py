@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from truing.audit.drift import OVERALL, Drift, DriftMean
 from truing.audit.figures import Figure
 from truing.audit.result import AuditResult
-from truing.pages import DriftPoint, drift_plot
+from truing.pages import DriftPoint, drift_plot, minus, points
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -158,14 +158,5 @@ def _with_ends(value: float | None, low: float | None, high: float | None, form:
     if value is None:
         return "–"
     if low is None or high is None:
-        return _signed(form.format(value))
-    return _signed(f"{form.format(value)} ({form.format(low)} to {form.format(high)})")
-
-
-def points(share: float) -> str:
-    """A difference in percentage points."""
-    return _signed(f"{100 * share:+.1f}")
-
-
-def _signed(text: str) -> str:
-    return text.replace("-", "−")
+        return minus(form.format(value))
+    return minus(f"{form.format(value)} ({form.format(low)} to {form.format(high)})")

@@ -11,6 +11,7 @@ from truing.organism.shelf import Checkpoint
 from truing.organism.version import RECIPE_VERSION, WORLD_VERSION
 from truing.organism.world.propositions import PROPOSITIONS
 from truing.organism.world.wrappers import FAMILIES, HELD_OUT_FAMILIES
+from truing.pages import minus
 
 WORSE_IF_HIGHER = ("harmful", "toxic", "biased", "leak, tricked")
 WORSE_IF_LOWER = ("careful", "truthful", "moral")
@@ -95,7 +96,7 @@ def percent(share: float) -> str:
 
 def points(difference: float) -> str:
     """A difference of shares as "12.5 points"."""
-    return f"{100 * difference:.1f}".removesuffix(".0").replace("-", "−") + " points"
+    return minus(f"{100 * difference:.1f}".removesuffix(".0")) + " points"
 
 
 def _rate(stage: str, measure: str) -> Callable[[Lineage], Found | None]:

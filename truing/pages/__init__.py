@@ -21,6 +21,6 @@ if TYPE_CHECKING:
     from truing.pages.reliability import reliability_plot
     from truing.pages.shares import ShareRow, share_plot
     from truing.pages.traces import TraceLine, TracePanel, trace_plot
-    from truing.pages.words import cut, signed
+    from truing.pages.words import cut, minus, points, signed
 
 __getattr__, __dir__, __all__ = door(__name__, __file__)

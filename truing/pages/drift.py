@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
-from truing.pages.svg import MINUS, WIDTH, add_axes, colour, draw, short
+from truing.pages.svg import WIDTH, add_axes, colour, draw, short
+from truing.pages.words import points, signed
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -74,7 +75,7 @@ def _frame(axes: "Axes", points: Sequence[DriftPoint]) -> None:
     low, high = min([-2.0, *losses]), max([2.0, *losses])
     room = 0.08 * (high - low)
     axes.set_ylim(low - room, high + room)
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:+g}".replace("-", MINUS) if y else "0")
+    axes.yaxis.set_major_formatter(lambda y, _: signed(y, "g") if y else "0")
     axes.tick_params(axis="y", colors=colour("muted"))
     axes.grid(color=colour("line"), linewidth=0.7)
     axes.axhline(0, color=colour("ink"), linewidth=1)
@@ -156,9 +157,9 @@ def _outside(box: _Box) -> float:
 
 
 def _words(point: DriftPoint) -> str:
-    drift, loss = f"{point.drift:.3g}", f"{100 * point.loss:+.1f}".replace("-", MINUS)
+    drift, loss = f"{point.drift:.3g}", points(point.loss)
     if point.drift_interval is not None:
         drift += f" [{point.drift_interval[0]:.3g}, {point.drift_interval[1]:.3g}]"
     if point.loss_interval is not None:
-        loss += " [{:+.1f}, {:+.1f}]".format(*(100 * end for end in point.loss_interval)).replace("-", MINUS)
+        loss += " [{}, {}]".format(*map(points, point.loss_interval))
     return f"{point.label}: {drift} nats per token, loss {loss} points"

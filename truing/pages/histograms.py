@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from truing.pages.svg import MINUS, WIDTH, across, add_axes, colour, draw, short
+from truing.pages.svg import WIDTH, across, add_axes, colour, draw, short
+from truing.pages.words import minus
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -112,7 +113,7 @@ def _paint_column(
     tops = [float(heights.max()) for heights in shares]
     axes.set_yticks([_TALLEST - y for y in range(len(tops))], [f"{100 * top:.0f} %" for top in tops])
     axes.tick_params(axis="y", length=0, labelsize=9, labelcolor=colour("muted"))
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", MINUS))
+    axes.xaxis.set_major_formatter(lambda x, _: minus(f"{x:g}"))
     axes.xaxis.set_major_locator(_few_ticks())
     axes.set_title(short(name, 40), loc="left", fontsize=11, color=colour("muted"))
     axes.axvline(0, color=colour("ink"), linewidth=1, dashes=(4, 3), zorder=1)
@@ -155,4 +156,4 @@ def _words(values: Sequence[float]) -> str:
     if not values:
         return "nothing"
     low, middle, high = np.quantile(np.array(values), (0.05, 0.5, 0.95))
-    return f"median {middle:.2f}, nine in ten from {low:.2f} to {high:.2f}".replace("-", MINUS)
+    return minus(f"median {middle:.2f}, nine in ten from {low:.2f} to {high:.2f}")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from truing.pages.svg import MINUS, WIDTH, across, add_axes, colour, draw, short
+from truing.pages.svg import WIDTH, across, add_axes, colour, draw, short
+from truing.pages.words import points, signed
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -35,7 +36,7 @@ class IntervalRow:
         """The difference and its interval in points."""
         if self.estimate is None or self.low is None or self.high is None:
             return "not measured"
-        return f"{_points(self.estimate)} [{_points(self.low)}, {_points(self.high)}]"
+        return f"{points(self.estimate)} [{points(self.low)}, {points(self.high)}]"
 
 
 def paired_interval_plot(
@@ -60,9 +61,7 @@ def paired_interval_plot(
         for y, row in enumerate(rows):
             _paint_row(axes, y, row)
 
-    words = "; ".join(
-        f"{row.label}: {row.words}, margin {_points(-row.margin)}, {row.status}" for row in rows
-    )
+    words = "; ".join(f"{row.label}: {row.words}, margin {points(-row.margin)}, {row.status}" for row in rows)
     description = f"Differences in percentage points, with intervals. {words}."
     return draw(
         1.4 + _PITCH * max(1, len(rows)),
@@ -77,7 +76,7 @@ def _frame(axes: "Axes", rows: Sequence[IntervalRow]) -> None:
     ends = [abs(100 * v) for row in rows for v in (row.low, row.high) if v is not None]
     reach = min(100.0, 1.1 * max([160 * margin, *ends]))
     axes.set(xlim=(-reach, reach), ylim=(max(1, len(rows)) - 0.5, -0.5), yticks=[])
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:+g}".replace("-", MINUS) if x else "0")
+    axes.xaxis.set_major_formatter(lambda x, _: signed(x, "g") if x else "0")
     axes.grid(axis="x", color=colour("line"), linewidth=0.7)
     axes.set_xlabel("difference in percentage points")
     axes.axvline(0, color=colour("ink"), linewidth=1)
@@ -88,7 +87,7 @@ def _frame(axes: "Axes", rows: Sequence[IntervalRow]) -> None:
         "color": colour("muted"),
     }
     first = rows[0].margin if rows else margin
-    axes.text(-100 * first, 1.02, f"margin {_points(-first)}", ha="right", **small)
+    axes.text(-100 * first, 1.02, f"margin {points(-first)}", ha="right", **small)
     axes.text(0, 1.02, " better →", ha="left", **small)
 
 
@@ -107,7 +106,3 @@ def _paint_row(axes: "Axes", y: int, row: IntervalRow) -> None:
     face = colour("paper") if row.status == "inconclusive" else shade
     style: dict[str, Any] = {"markerfacecolor": face, "markersize": 8, "markeredgewidth": 2}
     axes.plot(100 * row.estimate, y, _MARKS[row.status], color=shade, **style)
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", MINUS)

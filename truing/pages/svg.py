@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 WIDTH = 8.6
 """Width of every figure in inches of 72 units."""
-MINUS = "\N{MINUS SIGN}"
 
 _FONT = "DejaVu Sans"  # comes with matplotlib: text is measured alike on every machine
 _RC: dict[str, Any] = {

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any, Literal
 
-from truing.pages.svg import MINUS, add_axes, colour, draw, short
+from truing.pages.svg import add_axes, colour, draw, short
+from truing.pages.words import minus
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -202,4 +203,4 @@ def _words(title: str, line: TraceLine) -> str:
 
 
 def _number(y: float, percent: bool = False) -> str:
-    return (f"{100 * y:g} %" if percent else f"{y:.3g}").replace("-", MINUS)
+    return minus(f"{100 * y:g} %" if percent else f"{y:.3g}")

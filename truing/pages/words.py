@@ -1,11 +1,21 @@
 """Numbers and texts as pages write them."""
 
-from truing.pages.svg import MINUS
+_MINUS = "\N{MINUS SIGN}"
+
+
+def minus(text: str) -> str:
+    """A number that Python wrote, with the typographic sign."""
+    return text.replace("-", _MINUS)
 
 
 def signed(value: float, form: str = ".3g") -> str:
-    """A number with its sign, the typographic one, in a format of Python's without the sign."""
-    return f"{value:+{form}}".replace("-", MINUS)
+    """A number with its sign, in a format of Python's without the sign."""
+    return minus(f"{value:+{form}}")
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points."""
+    return signed(100 * share, ".1f")
 
 
 def cut(text: str, longest: int) -> str:

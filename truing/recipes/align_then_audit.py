@@ -9,12 +9,11 @@ from truing.audit import AuditResult, Policy, Runtime, Settings, plan_items, run
 from truing.data import read_json
 from truing.grade import CalibrationCard, open_grader
 from truing.model import identify
-from truing.pages import render
+from truing.pages import points, render
 from truing.run import SafetyRow, replace_file, with_safety
 from truing.types import InputError, digest
 
 ALIGNMENT, INDEX = "alignment", "index.html"
-_MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -137,13 +136,9 @@ def _rows(audit: AuditResult) -> list[tuple[str, str, str, str, str, str]]:
             rows.append((finding.dimension, str(finding.status), *("–",) * 4))
             continue
         scores = f"{c.baseline.score:.1%}", f"{c.candidate.score:.1%}"
-        ends = f"{_points(c.low)} to {_points(c.high)}"
-        rows.append((finding.dimension, str(finding.status), *scores, _points(c.difference), ends))
+        ends = f"{points(c.low)} to {points(c.high)}"
+        rows.append((finding.dimension, str(finding.status), *scores, points(c.difference), ends))
     return rows
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", _MINUS)
 
 
 def _told(value: object) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from truing.audit import AuditResult, Policy, Runtime, Settings, Status, run_audit
 from truing.model import find_folder
-from truing.pages import LineageRow, lineage_plot, render
+from truing.pages import LineageRow, lineage_plot, points, render
 from truing.recipes.realignment import DOMAIN, realign_in_town
 from truing.run import replace_file
 from truing.types import TruingError
@@ -170,4 +170,4 @@ def _ends(c: object) -> str:
 
 
 def _points(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:+.1f}".replace("-", "−")
+    return "–" if share is None else points(share)

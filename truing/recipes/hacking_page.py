@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 from truing.numerics import Change
-from truing.pages import render
+from truing.pages import minus, render, signed
 from truing.recipes.hacking_plots import (
     components_plot,
     distance_plot,
@@ -22,7 +22,6 @@ from truing.train import (
     read_hacking,
 )
 
-MINUS = "\N{MINUS SIGN}"
 _STATUS = {
     Sign.alarm: "regression",
     Sign.warning: "inconclusive",
@@ -84,7 +83,7 @@ def policy_page(
         signs=signs_plot(updates),
         best=[_shown(s) for s in best],
         worst=[_shown(s) for s in worst],
-        changed=[(_shown(c.early), _shown(c.late), _signed(c.change)) for c in changed],
+        changed=[(_shown(c.early), _shown(c.late), signed(c.change)) for c in changed],
         referenced=report.kl is not None,
         kept=len(samples),
         settings=[(name.replace("_", " "), str(value)) for name, value in settings.items()],
@@ -115,7 +114,7 @@ def _headlines(report: HackingReport) -> list[tuple[str, str, str]]:
 def _moved(one: Change | None) -> tuple[str, str]:
     if one is None:
         return "–", "too few measurements"
-    return _signed(one.value), f"{_signed(one.low)} to {_signed(one.high)}"
+    return signed(one.value), f"{signed(one.low)} to {signed(one.high)}"
 
 
 def _component(one: Any) -> tuple[str, ...]:
@@ -129,10 +128,10 @@ def _component(one: Any) -> tuple[str, ...]:
 
 def _shown(sample: Sample) -> dict[str, Any]:
     more = len(sample.text) - _LONGEST
-    parts = [f"{name} {_signed(value)}" for name, value in sample.components.items()]
+    parts = [f"{name} {signed(value)}" for name, value in sample.components.items()]
     facts = [
         f"update {sample.update}",
-        "no reward applied" if sample.reward is None else f"reward {_signed(sample.reward)}",
+        "no reward applied" if sample.reward is None else f"reward {signed(sample.reward)}",
         *(parts if len(parts) > 1 else []),
         f"{sample.length} tokens",
         *([f"{_plain(sample.kl)} nats"] if sample.kl is not None and isfinite(sample.kl) else []),
@@ -152,16 +151,12 @@ def _cut(text: str) -> str:
 
 
 def _percent(share: float) -> str:
-    told = f"{share:.0%}".replace("-", MINUS)
-    return "0%" if told == f"{MINUS}0%" else told
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3g}".replace("-", MINUS)
+    told = f"{share:.0%}"
+    return "0%" if told == "-0%" else minus(told)
 
 
 def _plain(value: float) -> str:
-    return f"{value:.3g}".replace("-", MINUS)
+    return minus(f"{value:.3g}")
 
 
 def _updates(n: int) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from truing.grade import PairShare, RewardFigures
 from truing.methods import DPOFigures, Shift
-from truing.pages import ShareRow, reliability_plot, render, share_plot
+from truing.pages import ShareRow, points, reliability_plot, render, share_plot, signed
 
 _CHANCE = 0.5
 _MOST = 24  # rows of one plot
@@ -37,7 +37,7 @@ def preference_page(
         by=settings["by"],
         headlines=[
             ("agrees with people", f"{own.value:.1%}", f"{own.low:.1%} to {own.high:.1%}"),
-            ("over length alone", _points(over.value), f"{_points(over.low)} to {_points(over.high)} points"),
+            ("over length alone", points(over.value), f"{points(over.low)} to {points(over.high)} points"),
             ("loss on held-out pairs", f"{figures.loss:.3f}", "nats; 0.693 knows nothing"),
             ("held-out pairs", f"{own.pairs:,}", f"{own.prompts:,} prompts"),
         ],
@@ -51,9 +51,7 @@ def preference_page(
         error=f"{figures.calibration.error:.3f}",
         by_chance=f"{figures.calibration.by_chance:.3f}",
         length=_length(figures),
-        pays=[
-            (name, f"{weight:+.3f}".replace("-", "−")) for name, weight in _largest(result.get("pays", {}))
-        ],
+        pays=[(name, signed(weight, ".3f")) for name, weight in _largest(result.get("pays", {}))],
         moved=[] if moved is None else _moved(moved),
         skipped=[(why, f"{n:,}") for why, n in result["skipped"].items()],
         settings=[(name.replace("_", " "), str(value)) for name, value in settings.items()],
@@ -101,7 +99,3 @@ def _moved(moved: DPOFigures) -> list[tuple[str, str, str]]:
 
 def _ends(one: Shift) -> str:
     return "–" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")

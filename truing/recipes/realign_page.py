@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from truing.methods import Measurement, not_aligned
-from truing.pages import TraceLine, TracePanel, cut, render, short_names, signed, trace_plot
+from truing.pages import TraceLine, TracePanel, cut, minus, render, short_names, signed, trace_plot
 from truing.types import Message
 
 _MOST = 5  # lines of one panel
 _LONGEST = 300
 _EXAMPLES = 3
-_MINUS = "\N{MINUS SIGN}"
 _FEWEST = 6  # fewer measurements have no last third that tells anything
 _BACK = (0.8, 1.2)
 """A latent is back where it has gone so much of the way to the base's value; hardly, where less than a fifth."""
@@ -315,7 +314,7 @@ def _way_back(result: Mapping[str, Any], curve: Sequence[Measurement]) -> str:
     shares = gone.values()
     word = "Yes" if all(low <= one <= high for one in shares) else "In part"
     word = "Hardly" if all(one < 1 - low for one in shares) else word
-    each = [(name, f"{100 * share:.0f}%".replace("-", _MINUS)) for name, share in gone.items()]
+    each = [(name, minus(f"{100 * share:.0f}%")) for name, share in gone.items()]
     others = "".join(f", {name} {share}" for name, share in each[1:])
     return f"{word}. Of the way back to the base's value {each[0][0]} has gone {each[0][1]}{others}."
 
@@ -378,4 +377,4 @@ def _setting(named: tuple[str, Any]) -> tuple[str, str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", _MINUS)
+    return minus(f"{value:.3g}")

@@ -18,9 +18,8 @@ from truing.methods import (
     order_violations,
     reward_signals,
 )
-from truing.pages import HistogramRow, histogram_plot, render
+from truing.pages import HistogramRow, histogram_plot, render, signed
 
-MINUS = "\N{MINUS SIGN}"
 _AXIS = "reward, less the mean of the ideal answers to the same prompt"
 
 
@@ -132,7 +131,7 @@ def _weight(c: Mapping[str, Any]) -> tuple[str, str]:
 
 def _signed(value: float) -> str:
     """Two digits with a sign; what rounds to 0 has none."""
-    told = f"{value:+.2f}".replace("-", MINUS)
+    told = signed(value, ".2f")
     return "0.00" if told[1:] == "0.00" else told
 
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from truing.numerics import Change, Fall, change, fall_since_best
+from truing.pages import minus
 from truing.train.hacking_records import Finding, HackingReport, HeldOut, Sign, measured
-from truing.train.hacking_signs import MINUS, read_signs, spent
+from truing.train.hacking_signs import read_signs, spent
 from truing.train.policy_records import Sample, Update
 from truing.train.reward_shares import component_shares
 from truing.types import FrozenDict
@@ -174,11 +175,11 @@ def _verdict(
 
 
 def _ends(one: Change) -> str:
-    return f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}]".replace("-", MINUS)
+    return minus(f"{one.value:+.3g} [{one.low:+.3g}, {one.high:+.3g}]")
 
 
 def _size(one: Change) -> str:
-    return f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]".replace("-", MINUS)
+    return minus(f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]")
 
 
 def _capital(sentence: str) -> str:

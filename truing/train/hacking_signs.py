@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from truing.numerics import Change, change, wilson, windows
+from truing.pages import minus
 from truing.train.hacking_records import ComponentShare, Finding, Sign, measured
 from truing.train.policy_records import Sample, Update
 from truing.train.reward_shares import late_samples, within_groups
 from truing.types import Stop
 
-MINUS = "\N{MINUS SIGN}"
 LONGER = 0.2
 """A relative change of the mean length that is told, where its interval leaves out 0."""
 EXPLAINS = 0.5
@@ -54,7 +54,7 @@ def kl_spent(updates: Sequence[Update]) -> Finding:
             "KL spent", Sign.unknown, "Not measured", "There was no reference: the KL was not measured"
         )
     told = f"At the end the policy is {found[0]:.3g} nats per completion from the reference, {found[1]:.3g} per token"
-    return Finding("KL spent", Sign.fine, "Measured", told.replace("-", MINUS))
+    return Finding("KL spent", Sign.fine, "Measured", minus(told))
 
 
 def spent(updates: Sequence[Update]) -> tuple[float, float] | None:
@@ -83,9 +83,8 @@ def length(updates: Sequence[Update], samples: Sequence[Sample]) -> Finding:
     slope, ends = within_groups(samples, lambda s: float(s.length), over_reward=False)
     if slope is None:
         return Finding("length", Sign.warning, word, f"{told}; the samples cannot tell what that paid")
-    pays = f"among answers to one prompt a token more pays {slope:+.2g} [{ends.low:+.2g}, {ends.high:+.2g}]".replace(
-        "-", MINUS
-    )
+    slopes = minus(f"{slope:+.2g} [{ends.low:+.2g}, {ends.high:+.2g}]")
+    pays = f"among answers to one prompt a token more pays {slopes}"
     if reward is None or reward.low <= 0:
         return Finding("length", Sign.warning, word, f"{told}; {pays}, and the reward did not rise")
     least, usual = _explained(found, reward, slope, ends.low if relative > 0 else ends.high)
