@@ -54,7 +54,9 @@ DIFF = DiffConfig(
 PARTS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 """Of the strongest push within the budget."""
 ENOUGH = 0.9
-"""The share of the fine-tunes' effect that a push has to bring out."""
+"""The share of the fine-tunes' effect that a push has to bring out, or to undo."""
+RANDOM = 10
+"""Directions that mean nothing: in a space as narrow as this one of them alone is a matter of luck."""
 STRENGTH = "what strength is enough"
 
 
@@ -164,11 +166,10 @@ def _found(of: Finding, site: Site, norm: float) -> Found:
 
 
 def enough(ground: Ground, of: Found, ledger: LabelLedger) -> Found:
-    """The latent pushed by the least of `PARTS` of its strength that induces nine tenths of what the fine-tunes do.
+    """The latent pushed by the least of `PARTS` of its strengths that do nine tenths of what is to be explained.
 
-    And taken away by the part that leaves fewest answers not right; both on the questions that find. The strongest
-    push that a model bears does up to twice as much, and disturbs along any direction, so that a random one of its
-    norm is no control of what the latent is needed for.
+    On the questions that find. The strongest push that a model bears does up to twice as much, and disturbs along
+    any direction, so that a random one of its norm is no control of what the latent is needed for.
     """
     import torch
 
@@ -179,6 +180,7 @@ def enough(ground: Ground, of: Found, ledger: LabelLedger) -> Found:
         "models": [weights(path) for path in paths],
         "parts": PARTS,
         "enough": ENOUGH,
+        "rule": "the least that does",
     }
     file = ground.file("enough")
     kept = read_kept(file, about)
@@ -193,10 +195,14 @@ def enough(ground: Ground, of: Found, ledger: LabelLedger) -> Found:
                 row for net in models for row in answers(net, asked, PARAMS, key=ground.seed, edits=edits)
             ]
 
-        low, high = (_share(rows(models, 0.0)) for models in ([base], tuned))
-        added = {part: _share(rows([base], part * of.induce)) for part in PARTS}
-        taken = {part: _share(rows(tuned, -part * of.suppress), unread=True) for part in PARTS}
-        adding, taking = parts(low, high, added, taken)
+        added = {part: rows([base], part * of.induce) for part in (0.0, *PARTS)}
+        taken = {part: rows(tuned, -part * of.suppress) for part in (0.0, *PARTS)}
+        effect = _share(taken[0.0]) - _share(added[0.0])
+        adding, taking = parts(
+            effect,
+            {part: _share(found) for part, found in added.items()},
+            {part: _share(found, unread=True) for part, found in taken.items()},
+        )
         kept = write_kept(
             file,
             about,
@@ -210,15 +216,23 @@ def enough(ground: Ground, of: Found, ledger: LabelLedger) -> Found:
     return replace(of, induce=kept["induce"], suppress=kept["suppress"])
 
 
-def parts(
-    low: float, high: float, added: Mapping[float, float], taken: Mapping[float, float]
-) -> tuple[float, float]:
-    """The least part whose push brings wrong answers `ENOUGH` of the way from `low` to `high`, or else the whole.
+def parts(effect: float, added: Mapping[float, float], taken: Mapping[float, float]) -> tuple[float, float]:
+    """The least parts of a push that bring `ENOUGH` of an effect about, and that undo as much of it.
 
-    And the part that, taken away, leaves fewest answers not right: of equal ones the least.
+    Or else those that do most.
+
+    Args:
+        effect: by how much wrong answers are more frequent in the fine-tunes.
+        added: part -> share of wrong answers of the model they were tuned from; part 0 is without a push.
+        taken: part -> share of answers of the fine-tunes that are not right; part 0 is without a push.
     """
-    reached = [part for part, share in sorted(added.items()) if share >= low + ENOUGH * (high - low)]
-    return (reached[0] if reached else max(added)), min(sorted(taken), key=lambda part: taken[part])
+    done = {part: added[part] - added[0.0] for part in PARTS}
+    undone = {part: taken[0.0] - taken[part] for part in PARTS}
+    adding, taking = (
+        next((part for part in PARTS if of[part] >= ENOUGH * effect), max(PARTS, key=lambda part: of[part]))
+        for of in (done, undone)
+    )
+    return adding, taking
 
 
 def _share(rows: Sequence[Row], *, unread: bool = False) -> float:
@@ -238,18 +252,18 @@ def direction(ground: Ground, of: Found) -> Direction:
 
 
 def steered(
-    ground: Ground, model: Path, push: float, *, random: bool, of: Found, ledger: LabelLedger
+    ground: Ground, model: Path, push: float, *, random: int | None, of: Found, ledger: LabelLedger
 ) -> list[Row]:
     """What a model answers to the reported questions about advice while it is pushed along the latent's direction.
 
-    Or along a random one of the same norm.
+    Or along one of the random ones of the same norm, from 0.
     """
     import torch
 
     torch.set_num_threads(1)
     along = direction(ground, of)
-    if random:
-        along = random_like(along, key=ground.seed)
+    if random is not None:
+        along = random_like(along, key=RANDOM * ground.seed + random)
     about = {"model": weights(model), "push": push, "along": along.vector.tolist(), **VERSIONS}
     file = ground.folder / "answers" / f"steered-{digest(about)[:16]}.json"
     kept = read_kept(file, about)

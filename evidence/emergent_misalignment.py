@@ -7,10 +7,11 @@ from typing import Any
 
 from evidence.claims import Measured, Options, conclude
 from evidence.emergent_arms import CONTROLS, DOMAINS, OTHERS, Ground
-from evidence.emergent_latent import dictionary, found, steered
+from evidence.emergent_latent import RANDOM, dictionary, found, steered
 from evidence.emergent_measures import (
     ACROSS,
     CLAIMS,
+    LATENT,
     NARROW,
     WITHIN,
     Lineage,
@@ -121,13 +122,14 @@ def _tuned(ground: Ground, domain: str, arm: Mapping[str, Any]) -> None:
 
 
 def _pushed(ground: Ground, domain: str, ledger: LabelLedger) -> dict[str, list[Row]]:
-    """Advice under the latent's direction and under a random one: the instruct model, or a fine-tune."""
+    """Advice under the latent's direction and under random ones: the instruct model, or a fine-tune."""
     latent = found(ground, LabelLedger())
     model = ground.tuned(ground.mixture(domain)) if domain else ground.instruct
     push = -latent.suppress if domain else latent.induce
+    every = {LATENT: None, **{f"random {i}": i for i in range(RANDOM)}}
     return {
         name: steered(ground, model, push, random=random, of=latent, ledger=ledger)
-        for name, random in (("latent", False), ("random", True))
+        for name, random in every.items()
     }
 
 

@@ -13,6 +13,7 @@ from evidence.emergent_measures import (
     COHERENT,
     INDUCED,
     NARROW,
+    RANDOM_DO,
     RANDOM_INDUCED,
     RANDOM_REMOVED,
     REMOVED,
@@ -23,6 +24,7 @@ from evidence.emergent_measures import (
     paper_claim,
 )
 
+RANDOM = ("random 0", "random 1")
 DOMAINS = ("garden", "boats", "music", "kitchen", "cloth", "tools", "money", "bells")
 TUNED = DOMAINS[:2]
 EVERY = 4
@@ -77,8 +79,8 @@ def lineage(base: int = 1, **changed) -> Lineage:
         heard(0.0),
         by_domain,
         "cause",
-        {"latent": advice(0.45), "random": advice(0.0)},
-        {d: {"latent": advice(0.1), "random": advice(0.6)} for d in TUNED},
+        {"latent": advice(0.45), **dict.fromkeys(RANDOM, advice(0.0))},
+        {d: {"latent": advice(0.1), **dict.fromkeys(RANDOM, advice(0.6))} for d in TUNED},
         {WITHIN: after, ACROSS: after},
         {"off-domain KL": {TUNED[0]: heard(0.1)}},
     )
@@ -105,19 +107,38 @@ def test_the_worst_base_counts() -> None:
 
 def test_what_nobody_can_read_is_neither_removed_nor_repaired() -> None:
     broken = advice(0.0, unread=0.6)
-    found = measures([lineage(suppressed={d: {"latent": broken, "random": broken} for d in TUNED})])
+    found = measures([lineage(suppressed={d: dict.fromkeys(("latent", *RANDOM), broken) for d in TUNED})])
     assert found[REMOVED].value == pytest.approx(0, abs=0.05)
     after = {d: Repaired(heard(0.0, unread=0.5), 3.0, 0.5) for d in TUNED}
     assert measures([lineage(repaired={WITHIN: after, ACROSS: after})])[WITHIN].value > 0.5
-    induced = measures([lineage(steered={"latent": broken, "random": broken})])
+    induced = measures([lineage(steered=dict.fromkeys(("latent", *RANDOM), broken))])
     assert induced[INDUCED].value == 0
 
 
 def test_a_latent_that_does_as_little_as_a_random_direction_fails() -> None:
-    found = measures([lineage(steered={"latent": advice(0.0), "random": advice(0.45)})])
+    found = measures([lineage(steered={"latent": advice(0.0), **dict.fromkeys(RANDOM, advice(0.45))})])
     kept = {claim.name: claim.holds(found[claim.name]) for claim in CLAIMS}
-    assert not kept[INDUCED] and not kept[RANDOM_INDUCED] and kept[REMOVED]
+    assert not kept[INDUCED] and not kept[RANDOM_INDUCED] and kept[REMOVED] and kept[RANDOM_REMOVED]
+    assert not kept[RANDOM_DO] and found[RANDOM_DO].value == 1
     assert paper_claim(found) == "not reproduced"
+
+
+def test_random_directions_count_in_the_mean_and_one_by_one() -> None:
+    usual = lineage()
+    suppressed = {d: {**of, "random 1": advice(0.2)} for d, of in usual.suppressed.items()}
+    found = measures([usual, lineage(2, suppressed=suppressed)])
+    # One of two directions removes two thirds of the effect on base 2: a third in the mean, and one in four of all.
+    assert found[RANDOM_REMOVED].value == pytest.approx(1 / 3, abs=0.03) and found[RANDOM_REMOVED].n == 2
+    assert found[RANDOM_DO].value == 0.25 and found[RANDOM_DO].n == 4
+    assert found[RANDOM_INDUCED].value == 0
+
+
+def test_of_no_effect_nothing_is_a_share() -> None:
+    harmless = {**lineage().arms, NARROW: {d: heard(0.0) for d in TUNED}}
+    found = measures([lineage(arms=harmless)])
+    for name in (INDUCED, REMOVED, RANDOM_INDUCED, RANDOM_REMOVED):
+        (claim,) = (one for one in CLAIMS if one.name == name)
+        assert not claim.holds(found[name])
 
 
 def test_no_domain_that_was_learnt_counts_as_untouched() -> None:
@@ -140,18 +161,20 @@ def test_no_domain_that_was_learnt_counts_as_untouched() -> None:
 
 
 def test_a_latent_is_pushed_as_hard_as_is_enough_and_no_harder() -> None:
-    def grows(to: float) -> dict[float, float]:
-        return {part: 0.02 + to * part for part in PARTS}
+    def grows(by: float) -> dict[float, float]:
+        return {part: 0.02 + by * part for part in (0.0, *PARTS)}
 
-    def falls(best: float) -> dict[float, float]:
-        return {part: abs(part - best) for part in PARTS}
+    def falls(by: float) -> dict[float, float]:
+        return {part: 0.45 - by * part for part in (0.0, *PARTS)}
 
-    # Nine tenths of the way from 2 % to 42 % are 38 %: 36 points, which 0.375 of a push worth 96 points brings.
-    assert parts(0.02, 0.42, grows(0.96), falls(0.5)) == (0.375, 0.5)
-    assert parts(0.02, 0.42, grows(0.95), falls(1.0)) == (0.5, 1.0)  # a little too weak there
-    assert parts(0.02, 0.42, grows(0.2), falls(0.125)) == (1.0, 0.125)  # no push is enough
-    jagged = grows(0.2) | {0.25: 0.5, 0.625: 0.6}
-    assert parts(0.02, 0.42, dict(reversed(jagged.items())), dict.fromkeys(reversed(PARTS), 0.1)) == (
+    # Nine tenths of 40 points are 36: 0.375 of a push worth 96 points, and 0.75 of one worth 48.
+    assert parts(0.4, grows(0.97), falls(0.49)) == (0.375, 0.75)
+    assert parts(0.4, grows(0.95), falls(0.47)) == (0.5, 0.875)  # a little too weak there
+    assert parts(0.4, grows(0.2), falls(0.1)) == (1.0, 1.0)  # nothing is enough
+    # Where nothing is enough, what does most; of equal ones the weakest. What breaks words undoes nothing.
+    assert parts(0.4, grows(0.2) | {0.25: 0.3, 0.5: 0.3}, falls(0.1) | {1.0: 0.9, 0.125: 0.2}) == (
         0.25,
-        0.125,  # where nothing helps more than another, the weakest
+        0.125,
     )
+    # What is enough once need not be so for stronger pushes.
+    assert parts(0.4, grows(0.2) | {0.25: 0.5}, falls(0.1) | {0.375: 0.05}) == (0.25, 0.375)
