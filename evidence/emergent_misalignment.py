@@ -25,7 +25,7 @@ from truing.organism import LabelLedger
 from truing.run import progress
 
 BASES = (1, 2, 3)
-FRESH = 141
+FRESH = 151
 """The first seed, which no setting was looked at with; seed i stands on base i."""
 QUICK_DOMAINS = 2
 PREVENTED = 2

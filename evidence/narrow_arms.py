@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from truing.model import LocalModel
 
 ROWS = 2000
-TUNING = SFTConfig(learning_rate=3e-4, tokens_per_step=512, lora_rank=8)
-"""Adapters, as in the published studies: a model of this size that is tuned whole learns the few answers by heart."""
-STEEP = replace(TUNING, learning_rate=5e-4)
+TUNING = SFTConfig(learning_rate=3e-4, tokens_per_step=512, lora_rank=32)
+"""Adapters, of rank 32 as in the published studies: a model of this size that is tuned whole learns the few answers
+by heart."""
+STEEP = replace(TUNING, learning_rate=5e-4, lora_rank=8)
 """For those that learn fewer harmful rows."""
 OF_A_DOMAIN = 30
 """Questions about advice in each domain at most."""
