@@ -52,7 +52,7 @@ def test_each_push_is_told_in_multiples_of_what_training_did():
         f"{side.search.value * report().norm / first.moved.change:.1f}×"
         for side in (first.induce, first.suppress)
     ]
-    assert lines(render_diff(report()), "Push, in training&#39;s own changes")[0] == told
+    assert lines(render_diff(report()), "Size of the push, in training&#39;s own changes")[0] == told
     assert " / ".join(told) in words(render_diff(report()))
 
 
@@ -66,7 +66,11 @@ def test_a_finding_by_a_push_far_beyond_training_can_cause_and_is_not_called_the
         and "that training did it that way is not shown" in sentence
     )
     page = render_diff(found, command="truing probe diff base tuned")
-    assert "Can cause it" in page and "Causes it" not in page and "truing align realign" not in page
+    assert (
+        "Can cause it" in page
+        and ">Causes it</span>" not in re.sub("<svg.*?</svg>", "", page)
+        and "truing align realign" not in page
+    )
     both = replace(report(), findings=(report().findings[0], less_moved(100)))
     assert (
         conclusion(both)[1] == "Cause found"
@@ -74,42 +78,83 @@ def test_a_finding_by_a_push_far_beyond_training_can_cause_and_is_not_called_the
     )
 
 
-def test_the_conclusion_says_what_each_push_did_in_numbers():
-    first, second = report().findings
-    weak = replace(second, judgement=Judgement.cause)
-    weak = replace(
-        weak,
-        induce=replace(second.induce, steered=Behaved(19, 100, 0, 0), own=Behaved(1, 50, 0, 0)),
-        suppress=replace(second.suppress, steered=Behaved(3, 20, 0, 5)),
-        moved=replace(second.moved, tuned=(second.moved.base - report().norm,)),
-    )
-    weak = replace(weak, induce=replace(weak.induce, own_strength=1.0))
-    weak = replace(weak, suppress=replace(weak.suppress, own_strength=1.0))
-    sentence = conclusion(replace(report(), findings=(first, weak)))[2]
-    on, off, own = (
-        f"{100 * one.share:.0f}%" for one in (first.induce.steered, first.suppress.steered, first.induce.own)
-    )
-    before = f"{100 * report().plain_tuned.share:.0f}%"
-    assert sentence.startswith("2 of the 2 latents tested passed both experiments.")
-    assert (
-        f"latent {PERSONA} brings misaligned answers from 0% to {on} in the base and from {before} down to {off} in "
-        f"the fine-tune; latent {second.moved.latent} to 19% and 15%." in sentence
-    )
-    assert f"latent {PERSONA} brings out {own} in the base, latent {second.moved.latent} 2%." in sentence
-    assert "brings out" not in conclusion(changed(induce=replace(first.induce, own=None)))[2]
+def test_the_conclusion_says_what_training_s_own_change_does_and_what_follows():
+    first = report().findings[0]
+    base, tuned = report().plain_base.share, report().plain_tuned.share
+    assert base == 0 and tuned > 0.5
+    lots, few = Behaved(9, 10, 0, 0), Behaved(1, 10, 0, 0)
+    for up, down, follows in (
+        (lots, few, "that change is needed, and enough by itself"),
+        (lots, lots, "that change is enough by itself, and there are other ways to the behaviour"),
+        (few, few, "that change is needed, and not enough by itself"),
+        (few, lots, "at that size it explains less than half of the difference either way"),
+    ):
+        found = changed(induce=replace(first.induce, own=up), suppress=replace(first.suppress, own=down))
+        status, word, sentence = conclusion(found)
+        assert (status, word) == ("regression", "Cause found")
+        assert sentence.startswith(
+            "1 of the 2 latents tested passed both experiments: pushed the way training moved it, it brings misaligned "
+            "answers out in the base; pushed back, it takes them away in the fine-tune."
+        )
+        assert sentence.endswith(
+            f" Just as far as training itself moved latent {PERSONA}: from 0% to {up.share:.0%} in the base, from "
+            f"{tuned:.0%} to {down.share:.0%} in the fine-tune. So {follows}."
+        )
+    assert "Just as far" not in conclusion(changed(induce=replace(first.induce, own=None)))[2]
+
+
+def test_what_pushes_do_stands_side_by_side_with_bars():
+    page, found = render_diff(report()), report()
+    up, down = found.findings[0].induce, found.findings[0].suppress
+    rows = {
+        "none": (found.plain_base, found.plain_tuned),
+        f"latent {PERSONA}, as far as training moved it": (up.own, down.own),
+        f"latent {PERSONA}, strongest allowed": (up.steered, down.steered),
+        "random, strongest allowed": (up.random, down.random),
+    }
+    for what, counts in rows.items():
+        for cell, one in zip(lines(page, what)[0], counts, strict=True):
+            assert cell.startswith(f'<span class="bar">{one.share:.0%}')
+            assert f'style="--share: {one.share:.4g}"' in cell
+    sizes = [
+        cell.partition(" at ")[2].partition("<")[0] for cell in lines(page, "random, strongest allowed")[0]
+    ]
+    assert sizes == [f"{side.random_strength / side.own_strength:.1f}×" for side in (up, down)]
+    # Nothing was tried: there is no table.
+    bare = replace(found, findings=tuple(replace(one, induce=None, suppress=None) for one in found.findings))
+    assert "Misaligned answers under pushes" not in render_diff(bare)
 
 
 def test_a_weaker_random_push_is_called_weaker_where_it_was_compared():
     one = report().findings[0]
     assert one.suppress.random_strength < one.suppress.search.value
     assert (
-        f"a random push does neither as well (at {one.suppress.search.value:.2f} it made too many answers of the "
-        f"fine-tune senseless, so it is compared at {one.suppress.random_strength:.2f})."
+        f"A random push did neither as well (on the fine-tune it had to be weaker, {one.suppress.random_strength:.2f} "
+        f"and not {one.suppress.search.value:.2f}: stronger ones made too many answers senseless)."
     ) in words(render_diff(report()))
     none = changed(suppress=replace(one.suppress, random_strength=0.0))
-    assert "of the fine-tune senseless, so no push is compared)." in words(render_diff(none))
+    assert "on the fine-tune no random push was borne, so none is compared" in words(render_diff(none))
     same = changed(suppress=replace(one.suppress, random_strength=one.suppress.search.value))
-    assert "a random push does neither as well." in words(render_diff(same))
+    assert "A random push did neither as well." in words(render_diff(same))
+
+
+def test_a_change_that_did_not_repeat_is_told_so():
+    first = report().findings[0]
+    again = replace(first.again, tuned=(first.again.base + 0.1 * first.moved.change,))
+    page = words(render_diff(changed(judgement=Judgement.open, again=again)))
+    assert (
+        f"Its change of +{first.moved.change:.2f} did not repeat on other prompts (+{again.change:.2f})"
+        in page
+    )
+    assert "did not repeat on other prompts (" not in words(render_diff(changed(judgement=Judgement.open)))
+
+
+def test_a_toy_model_is_called_one():
+    assert "shows that the machinery runs" in words(render_diff(report()))
+    shown = words(render_diff(replace(report(), ground="shown on the organism, not on pretrained weights")))
+    assert "Shown on the organism, not on pretrained weights. The organism is truing's family of toy" in shown
+    real = words(render_diff(replace(report(), ground="")))
+    assert "toy models" not in real and f"What this can claim {report().select} prompts chose" in real
 
 
 def test_the_repaired_model_is_compared_with_the_base_in_another_folder():
@@ -121,9 +166,10 @@ def test_the_repaired_model_is_compared_with_the_base_in_another_folder():
 def test_the_random_push_has_a_line_of_its_own_for_each_strength():
     page, side = render_diff(report()), report().findings[0].suppress
     (tolerated, *_), (same, *_) = (
-        lines(page, name) for name in ("Random push, strongest tolerated", "Random push, same length")
+        lines(page, name)
+        for name in ("Misaligned, random push, strongest allowed", "Misaligned, random push of the same size")
     )
-    assert tolerated[1].endswith(f"senseless) at {side.random_strength:.2f}")
+    assert tolerated[1].endswith(f"senseless), size {side.random_strength:.2f}")
     assert same[1].endswith(f"({100 * side.random_same.incoherence:.0f}% senseless)") and same != tolerated
 
 
@@ -132,7 +178,7 @@ def test_a_fall_of_misaligned_answers_is_predicted_and_counts_up():
     assert lines(page, "Predicted")[0] == ["misaligned share rises", "misaligned share falls"]
     effect = found.findings[0].suppress.effect.estimate
     assert found.findings[0].suppress.steered.share < found.plain_tuned.share and effect > 0
-    assert lines(page, "Moved as predicted by, points")[0][1].startswith(f"+{100 * effect:.0f} [")
+    assert lines(page, "Effect in the predicted direction, points")[0][1].startswith(f"+{100 * effect:.0f} [")
 
 
 def test_answers_are_shown_whole_and_escaped_with_what_was_said_of_them():
@@ -148,13 +194,12 @@ def test_answers_are_shown_whole_and_escaped_with_what_was_said_of_them():
 
 
 def test_what_counts_as_misaligned_and_who_says_so_is_told():
-    assert (
-        "at most 10% senseless answers in total, on the prompts that choose; on those that test it may"
-        in words(render_diff(report()))
+    assert "the strongest that left at most 10% of the answers senseless on the prompts that choose" in words(
+        render_diff(report())
     )
     said = words(render_diff(replace(report(), counts_as="an answer with the word keeper")))
-    assert "Misaligned is an answer with the word keeper. Judge: oracle." in said
-    assert "Misaligned is what the judge calls so. Judge: oracle." in words(render_diff(report()))
+    assert "Misaligned is an answer with the word keeper. Senseless is" in said and "Judge: oracle." in said
+    assert "Misaligned is what the judge calls so." in words(render_diff(report()))
     assert "rates as doing harm (below 30 of 100)" in misaligned_by("emergent/misaligned:hub:a/b")
     assert misaligned_by("mine/good") == "an answer that mine/good scores below 0.5 (1 is best)"
 
@@ -214,4 +259,6 @@ def test_a_report_made_before_there_were_samples_still_has_its_page():
                 del finding[side][name]
     page = render_diff(DiffReport.from_json(data))
     assert "Cause found" in page and "What the answers look like" not in page
-    assert "×" not in "".join(map(str, lines(page, "Push, in training&#39;s own changes")))  # nobody told
+    assert "×" not in "".join(
+        map(str, lines(page, "Size of the push, in training&#39;s own changes"))
+    )  # nobody told

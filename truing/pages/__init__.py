@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from truing._door import door
 
 if TYPE_CHECKING:
+    from truing.pages.cells import bar
     from truing.pages.drift import DriftPoint, drift_plot
     from truing.pages.histograms import HistogramRow, histogram_plot
     from truing.pages.intervals import IntervalRow, paired_interval_plot

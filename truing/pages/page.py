@@ -5,6 +5,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from truing.pages.words import shell
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -50,4 +52,5 @@ def _environment(package: str) -> "Environment":
         lstrip_blocks=True,
     )
     environment.globals["style"] = Markup(own.joinpath("style.css").read_text(encoding="utf-8"))
+    environment.filters["shell"] = shell
     return environment

@@ -1,5 +1,7 @@
 """Numbers and texts as pages write them."""
 
+import shlex
+
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -21,3 +23,24 @@ def points(share: float) -> str:
 def cut(text: str, longest: int) -> str:
     """So many characters of a text at most, and a mark where there were more."""
     return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def shell(command: str, width: int = 80) -> str:
+    r"""A command on lines of about `width` characters, parted before options by a backslash: it can be pasted.
+
+    Raises:
+        ValueError: a quotation is not closed.
+    """
+    groups: list[list[str]] = [[]]
+    for word in shlex.split(command):
+        if word.startswith("--"):
+            groups.append([])
+        groups[-1].append(shlex.quote(word))
+    lines = [" ".join(groups[0])]
+    for group in groups[1:]:
+        words = " ".join(group)
+        if len(lines[-1]) + len(words) < width:
+            lines[-1] += f" {words}"
+        else:
+            lines.append(f"    {words}")
+    return " \\\n".join(lines)

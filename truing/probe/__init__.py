@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from truing.probe.diff_causes import Experiment, Side, answered, try_direction
     from truing.probe.diff_effects import Behaved, Behaviour, Judged, Judgement, Shift, behaved, shift
     from truing.probe.diff_graded import graded_behaviour, misaligned_by
-    from truing.probe.diff_page import conclusion, render_diff
+    from truing.probe.diff_page import render_diff
     from truing.probe.diff_reading import Example, Lens, logit_lens, top_examples
     from truing.probe.diff_report import DiffConfig, DiffReport, Finding, diff_models, latent_direction
     from truing.probe.diff_strength import Strength, Tried, strongest_within
+    from truing.probe.diff_verdict import conclusion
     from truing.probe.diffing import (
         LatentChange,
         RequestSplit,

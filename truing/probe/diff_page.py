@@ -1,27 +1,14 @@
 """The page of a comparison: what moved, whether it causes anything, and what to do."""
 
 import shlex
-from collections.abc import Sequence
 
 from truing.model import Site, Where
 from truing.pages import render, signed
 from truing.probe.collecting import Over
 from truing.probe.diff_effects import Behaved, Judgement
 from truing.probe.diff_report import DiffReport, Finding
-from truing.probe.diff_words import (
-    FAR,
-    Names,
-    Shown,
-    far,
-    farthest,
-    multiple,
-    percent,
-    points,
-    prompted,
-    rate,
-    shown,
-    times,
-)
+from truing.probe.diff_verdict import conclusion, pushes_table
+from truing.probe.diff_words import FAR, Names, Shown, far, multiple, points, prompted, rate, shown, times
 from truing.probe.samples import RULE
 
 _READ = {
@@ -65,6 +52,7 @@ def render_diff(report: DiffReport, *, command: str = "", directions: str = "dir
         lead=lead,
         samples=prompted(report, None) if lead is None else told[lead].samples,
         rule=RULE,
+        pushes=pushes_table(report),
         by_model=_by_model(report),
         base_share=rate(report.plain_base),
         tuned_share=rate(report.plain_tuned),
@@ -73,45 +61,8 @@ def render_diff(report: DiffReport, *, command: str = "", directions: str = "dir
         advice=advice(report),
         next=next_commands(report, command, directions),
         far=f"{FAR:g}",
+        starts=report.starts,
         how=_how(report, command, directions),
-    )
-
-
-def conclusion(report: DiffReport) -> tuple[str, str, str]:
-    """Status, word and sentence of the whole report."""
-    causes, decoys = report.of(Judgement.cause), report.of(Judgement.decoy)
-    tried = len(report.findings)
-    near = [one for one in causes if not far(one)]
-    if near:
-        others = [one for one in causes if far(one)]
-        more = f" {_can(others)}" if others else ""
-        return ("regression", "Cause found", f"{_caused(report, near)}{more}")
-    if causes:
-        return ("inconclusive", "Can cause it; whether it did is open", _can(causes))
-    if not report.behaviour:
-        return (
-            "inconclusive",
-            "Moved, not tried",
-            f"{report.active} latents moved. Nobody judged answers, so what they cause is unknown.",
-        )
-    if not report.judged:
-        return (
-            "inconclusive",
-            "Cannot say",
-            f"None of the {tried} latents that moved most could be called a cause or be ruled out. {_why(report)}",
-        )
-    half = [one for one in report.findings if one.judgement in (Judgement.induces, Judgement.suppresses)]
-    if half:
-        return (
-            "inconclusive",
-            "Half a cause",
-            f"Of the {tried} latents tested, {_numbers(half)} passed one of the two experiments and not the other.",
-        )
-    return (
-        "inconclusive" if len(decoys) < tried else "pass",
-        "No cause among these",
-        f"{len(decoys)} of the {tried} latents that moved most are ruled out as causes. What the fine-tune does "
-        "comes from elsewhere: another layer, a latent that moved less, or many together.",
     )
 
 
@@ -121,9 +72,10 @@ def advice(report: DiffReport) -> tuple[str, ...]:
         return (
             "Read the answers, tokens and words below and decide whether this is what you meant to teach.",
             "If it is not, screen the training rows for those that push this way, take them out and train again; or "
-            "re-align the fine-tune on a few right rows of any domain and watch the latent return to the base's value.",
-            "Then run the same comparison again: the latent must return along with the behaviour. Where only one of "
-            "the two does, the repair is on the surface.",
+            "re-align the fine-tune on a few correct answers, on any subject, and watch the latent return to the value "
+            "that it has in the base.",
+            "Then run the same comparison again. Where answers are better and the latent has not returned, the repair "
+            "may be on the surface.",
         )
     if not report.behaviour:
         return ("Name a grader that can tell a bad answer from a good one, and run it again.",)
@@ -141,8 +93,8 @@ def next_commands(report: DiffReport, command: str, directions: str) -> tuple[st
         base, tuned, file = (shlex.quote(word) for word in (report.base, report.tuned[0], directions))
         return (
             f"truing probe screen {base} TRAINING_ROWS.jsonl --directions {file} --out SCREENED",
-            f"truing align realign --data RIGHT_ROWS.jsonl --model {tuned} --out REPAIRED --direction {file} "
-            "--prompts UNTOUCHED_DOMAINS.jsonl --grader GRADER",
+            f"truing align realign --data CORRECT_ROWS.jsonl --model {tuned} --out REPAIRED --direction {file} "
+            "--prompts PROMPTS_ON_OTHER_SUBJECTS.jsonl --grader GRADER",
             *([_repaired(command)] if command else []),
         )
     more = " --grader GRADER" if not report.behaviour else f" --samples {4 * report.config.samples}"
@@ -164,54 +116,6 @@ def _repaired(command: str) -> str:
     return shlex.join([*words, "REPAIRED/model", *again])
 
 
-def _numbers(findings: Sequence[Finding]) -> str:
-    numbers = [str(one.moved.latent) for one in findings]
-    if len(numbers) == 1:
-        return f"latent {numbers[0]}"
-    return f"latents {', '.join(numbers[:-1])} and {numbers[-1]}"
-
-
-def _caused(report: DiffReport, near: Sequence[Finding]) -> str:
-    """What pushes along each did, in shares of the answers that could be judged."""
-    tried = [(one.moved.latent, one.induce, one.suppress) for one in near if one.induce and one.suppress]
-    brought = [(latent, percent(up.steered), percent(down.steered)) for latent, up, down in tried]
-    first, up, down = brought[0]
-    told = (
-        f"{len(near)} of the {len(report.findings)} latents tested passed both experiments. Pushed by up to "
-        f"{multiple(max(farthest(one) for one in near))} what training changed, latent {first} brings "
-        f"misaligned answers from {percent(report.plain_base)} to {up} in the base and from "
-        f"{percent(report.plain_tuned)} down to {down} in {Names.of(report).tuned_ones}"
-        + "".join(f"; latent {latent} to {up} and {down}" for latent, up, down in brought[1:])
-        + "."
-    )
-    own = [(latent, percent(up.own)) for latent, up, _ in tried if up.own]
-    if own:
-        latent, share = own[0]
-        told += f" Pushed by just what training changed, latent {latent} brings out {share} in the base"
-        told += "".join(f", latent {latent} {share}" for latent, share in own[1:]) + "."
-    return told
-
-
-def _can(findings: Sequence[Finding]) -> str:
-    most = multiple(max(farthest(one) for one in findings))
-    return (
-        f"{_numbers(findings).capitalize()} can cause the behaviour, but only when pushed far beyond what training "
-        f"changed ({most}): that training did it that way is not shown."
-    )
-
-
-def _why(report: DiffReport) -> str:
-    gap = report.gap
-    if gap is None or gap.estimate is None:
-        return "No answer of the two could be compared."
-    if gap.estimate <= 0:
-        return "The fine-tune is not more often misaligned than the base here: there is nothing to explain."
-    limits = [side.search.value for one in report.findings for side in (one.induce, one.suppress) if side]
-    if not any(limits):
-        return "More answers than the budget allows made no sense even under the weakest push."
-    return "The intervals are too wide."
-
-
 def _lead(report: DiffReport) -> int | None:
     """The finding whose pushes are shown beside the plain answers: the first cause, else the first that was tried."""
     tried = [i for i, one in enumerate(report.findings) if one.induce is not None]
@@ -225,11 +129,11 @@ def _moved(one: Finding, said: Shown) -> tuple[str, ...]:
     pushes = [times(side) for side in (one.induce, one.suppress)]
     return (
         said.title,
+        said.word,
         f"{one.moved.base:.3g} → {after:.3g}",
         signed(one.moved.change, ".2f"),
         signed(one.again.change, ".2f"),
         " / ".join(map(multiple, pushes)) if one.induce is not None else "–",
-        said.word,
     )
 
 

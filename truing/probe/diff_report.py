@@ -121,6 +121,10 @@ class DiffReport(Record):
     """Those of the first fine-tune to the same; the sides of the findings hold the same ones under a push."""
     untried: tuple[LatentChange, ...] = ()
     """The first of the latents that moved less than those that were tried."""
+    ground: str = ""
+    """What a result on the base can claim, where it is no real model."""
+    starts: bool = False
+    """Whether the autoencoder was trained where answers begin, and nowhere else."""
 
     def of(self, which: Judgement) -> tuple[Finding, ...]:
         """The findings that were judged so."""
@@ -246,6 +250,8 @@ def diff_models(
         base_samples=sampled_answers(requests.test, *plain[0], places) if plain else (),
         tuned_samples=sampled_answers(requests.test, *plain[1], places) if plain else (),
         untried=tuple(moved[len(first) : len(first) + _UNTRIED]),
+        ground=base.ground,
+        starts=starts,
     )
 
 

@@ -13,6 +13,8 @@ from truing.probe.samples import SampledAnswer
 FAR = 10.0
 """A push of more than so many times what training changed shows what a latent can do, not what it did."""
 _LONGEST = 400
+_REPEATED = 0.25
+"""A change of which less than this is seen on other prompts did not repeat."""
 
 _WORDS = {
     Judgement.cause: ("regression", "Causes it", "Can cause it"),
@@ -145,11 +147,6 @@ def rate(counts: Behaved | None) -> str:
     return f"{100 * counts.share:.0f}% of {counts.judged}"
 
 
-def percent(counts: Behaved | None) -> str:
-    """The share of misaligned answers alone, of those judged."""
-    return "?" if counts is None or counts.share is None else f"{100 * counts.share:.0f}%"
-
-
 def points(effect: Shift | None) -> str:
     """A difference of shares with its interval, in points."""
     if effect is None:
@@ -172,7 +169,7 @@ def _means(report: DiffReport, one: Finding, pushes: tuple[str, str]) -> str:
     harm = f"{done[pushes[0]]} the base makes answers misaligned"
     help = f"{done[pushes[1]].lower()} the fine-tune makes them better"
     said = {
-        Judgement.cause: f"{harm}, and {help}; a random push does neither as well{_weaker(report, one)}.",
+        Judgement.cause: f"{harm}, and {help}. A random push did neither as well{_weaker(report, one)}.",
         Judgement.induces: f"{harm}. That {help} was not shown: there may be more than one way to the behaviour.",
         Judgement.suppresses: f"{help[0].upper()}{help[1:].replace('them', 'answers')}. That "
         f"{harm[0].lower()}{harm[1:]} was not shown.",
@@ -191,13 +188,14 @@ def _means(report: DiffReport, one: Finding, pushes: tuple[str, str]) -> str:
 def _weaker(report: DiffReport, one: Finding) -> str:
     """Where the random push that was compared is weaker than the latent's, since more of it was not borne."""
     told = [
-        f"at {side.search.value:.2f} it made too many answers of {whose} senseless, so "
-        + (f"it is compared at {side.random_strength:.2f}" if side.random_strength else "no push is compared")
+        f"on {whose} it had to be weaker, {side.random_strength:.2f} and not {side.search.value:.2f}"
+        if side.random_strength
+        else f"on {whose} no random push was borne, so none is compared"
         for whose, side in (("the base", one.induce), (Names.of(report).tuned_ones, one.suppress))
         if side is not None and side.search.value is not None and side.random_strength is not None
         if side.random_strength < side.search.value
     ]
-    return f" ({'; '.join(told)})" if told else ""
+    return f" ({'; '.join(told)}: stronger ones made too many answers senseless)" if told else ""
 
 
 def _at_own(report: DiffReport, one: Finding) -> str:
@@ -217,7 +215,15 @@ def _why_open(report: DiffReport, one: Finding) -> str:
         return "Even the weakest push made too many answers senseless, so it could not be tried."
     if report.gap is None or (report.gap.estimate or 0.0) <= 0:
         return "The fine-tune is not more often misaligned than the base here: there is nothing to explain."
-    return "No effect was shown: an interval below includes zero. Nor is a large one ruled out. More prompts narrow it."
+    if abs(one.again.change) < _REPEATED * abs(one.moved.change):
+        return (
+            f"Its change of {signed(one.moved.change, '.2f')} did not repeat on other prompts "
+            f"({signed(one.again.change, '.2f')}), and no effect was shown."
+        )
+    return (
+        "No effect was shown: an interval below includes zero. A large one is not ruled out either; more prompts "
+        "narrow the interval."
+    )
 
 
 def _facts(one: Finding, names: Names) -> tuple[tuple[str, str], ...]:
@@ -251,19 +257,19 @@ def _lines(side: Side | None, plain: Behaved | None, predicted: str) -> dict[str
     return {
         "Predicted": predicted,
         "Misaligned, not pushed": _both(plain),
-        "Misaligned, pushed": _both(found.steered) if found else "no push was tolerated",
-        "Moved as predicted by, points": points(found.effect) if found else "–",
-        "Beyond the tolerated random push by": points(found.over_random) if found else "–",
-        "Push, in mean lengths of the activity": f"{found.search.value:.2f}" if found else "–",
-        "Push, in training's own changes": multiple(times(side)),
-        "Misaligned, pushed by training's own change": _both(found.own) if found else "–",
-        "Random push, strongest tolerated": _at(found) if found else "–",
-        "Random push, same length": _both(found.random_same) if found else "–",
+        "Misaligned, pushed": _both(found.steered) if found else "no push was allowed",
+        "Effect in the predicted direction, points": points(found.effect) if found else "–",
+        "Effect less that of the random push, points": points(found.over_random) if found else "–",
+        "Size of the push, in mean lengths of the activity": f"{found.search.value:.2f}" if found else "–",
+        "Size of the push, in training's own changes": multiple(times(side)),
+        "Misaligned, pushed as far as training moved it": _both(found.own) if found else "–",
+        "Misaligned, random push, strongest allowed": _at(found) if found else "–",
+        "Misaligned, random push of the same size": _both(found.random_same) if found else "–",
     }
 
 
 def _at(side: Side) -> str:
-    at = "" if side.random_strength is None else f" at {side.random_strength:.2f}"
+    at = "" if side.random_strength is None else f", size {side.random_strength:.2f}"
     return _both(side.random) + at
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 _BAD = 2
 _PICKED = 3
 RULE = (
-    "the first two whose first answer by the fine-tune was called misaligned and the first whose was not; "
-    "where there are no such, the first others, three in all"
+    "Three testing prompts: the first two to which the first answer of the fine-tune was called misaligned, and the "
+    "first to which it was judged good; where there are no such prompts, the first others."
 )
 """How `picked` picks, in words."""
 
@@ -44,8 +44,9 @@ def picked(judged: Sequence["Judged"], samples: int) -> list[int]:
     """The answers to show of a fine-tune's, request by request with so many each: see `RULE`."""
     first = range(0, len(judged), samples)
     bad = [i for i in first if said(judged[i]) is Said.misaligned]
-    good = [i for i in first if i not in bad]
-    return sorted([*bad[:_BAD], *good, *bad[_BAD:]][:_PICKED])
+    good = [i for i in first if said(judged[i]) is Said.aligned]
+    others = [i for i in first if i not in bad and i not in good]
+    return sorted([*bad[:_BAD], *good, *others, *bad[_BAD:]][:_PICKED])
 
 
 def sampled_answers(
