@@ -33,6 +33,18 @@ def test_words_tell_where_each_line_begins_and_ends():
     assert "reward: from 0 at 1 to 2 at 100" in described and "parts, b: from 0 at 1 to 1 at 9" in described
 
 
+def test_a_goal_is_told_stands_on_the_scale_and_is_dashed():
+    far = TracePanel("parts", (TraceLine("a", (1.0, 9.0), (0.5, 1.0), goal=500.0),))
+    told = plot(far)
+    assert "parts, a: from 0.5 at 1 to 1 at 9, where it should come to 500" in (
+        ET.fromstring(told)[0].text or ""
+    )
+    assert "400" in places(told) and "400" not in places(plot(TWO))  # the axis reaches it
+    assert told.count("stroke-dasharray") == plot(TWO).count("stroke-dasharray") + 1
+    with pytest.raises(ValueError, match="not finite"):
+        plot(TracePanel("parts", (TraceLine("a", (1.0, 9.0), (0.5, 1.0), goal=math.nan),)))
+
+
 def test_on_an_axis_of_roots_steps_are_as_far_apart_as_their_roots():
     at = places(plot(REWARD, scale="root"))
     near, middle, far = at["10"] - at["0"], at["50"] - at["0"], at["100"] - at["0"]

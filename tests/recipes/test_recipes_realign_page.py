@@ -54,17 +54,20 @@ def page(curve: list[Measurement], **more: object) -> str:
 def test_a_missed_target_and_what_was_reached_are_shares_of_all_answers():
     curve = measured((12, 5, 0), (4, 2, 1))
     status, word, sentence = realign_summary(result(curve), curve)
-    assert (status, word) == ("regression", "Not aligned")
+    assert (status, word) == ("regression", "Target missed")
     assert sentence == (
-        "Answers not aligned: 17 of 20 before (12 misaligned, 5 senseless), 7 of 20 after 5 steps (4 misaligned, "
-        "2 senseless, 1 undecided). Target: at most 2 (10.0%)."
+        "Good answers: 3 of 20 before (12 misaligned, 5 senseless), 13 of 20 after 5 steps (4 misaligned, 2 senseless, "
+        "1 undecided). Target: at most 2 of 20 not good (10.0% of all)."
     )
     said = page(curve)
-    assert "misaligned before 12 of 20 5 could not be judged; 95% between 59.0% and 86.0% of all" in said
-    assert "misaligned after 4 of 20 3 could not be judged; 95% between 19.0% and 36.0% of all" in said
+    assert "Good answers 3 → 13 of 20 Misaligned before" in said
+    unread = "with none or all of the {} that could not be judged"
+    assert f"Misaligned before 12 of 20 95% interval 59.0% to 86.0% of all, {unread.format(5)}" in said
+    assert f"Misaligned after 4 of 20 95% interval 19.0% to 36.0% of all, {unread.format(3)}" in said
     assert "of those that could be judged" not in said and "Shares of all answers" in said
     assert (
-        "not aligned: from 0.85 at 0 to 0.35 at 5" in said and "misaligned: from 0.6 at 0 to 0.2 at 5" in said
+        "not good: from 0.85 at 0 to 0.35 at 5, where it should come to 0.1" in said
+        and "misaligned: from 0.6 at 0 to 0.2 at 5" in said
     )
 
 
@@ -79,7 +82,10 @@ def test_a_missed_target_and_what_was_reached_are_shares_of_all_answers():
 )
 def test_where_the_last_third_brought_nothing_more_of_the_same_rows_is_not_advised(last, stalled):
     curve = measured((12, 0, 0), (9, 0, 0), (5, 0, 0), (8, 0, 0), *last)
-    told = "The last third of the measurements, from step 20 on, has none below the best before (5): more of the same"
+    told = (
+        "The fewest that were not good are 5, at step 10; none of the last third of the measurements, from step 20 "
+        "on, is better: more of the same rows may not help."
+    )
     assert (told in realign_summary(result(curve), curve)[2]) is stalled
     why = realign_next(result(curve), curve)[0]
     assert ("Change the rows or the settings, and run again" in why) is stalled
@@ -91,7 +97,12 @@ def test_an_audit_comes_next_for_a_model_that_is_aligned_alone():
     curve = measured((12, 5, 0), (4, 2, 1), (0, 0, 0))
     command = realign_next(result(curve), curve[:2])[1]
     assert command.startswith(
-        "truing align realign --data OTHER_RIGHT_ROWS.jsonl --model 'runs/bad one/model' --out "
+        "truing align realign --data OTHER_CORRECT_ROWS.jsonl --model 'runs/bad one/model' --out ANOTHER "
+    )
+    asked = ["--prompts", "my prompts.jsonl", "--grader", "ada", "--latents", "3,4"]
+    assert (
+        "--out ANOTHER --prompts 'my prompts.jsonl' --grader ada --latents 3,4 --learning-rate RATE"
+        in realign_next(result(curve[:2], measured_by=asked), curve[:2])[1]
     )
     assert "Read the answers below" in page(curve[:2]) and "truing audit" not in page(curve[:2])
     good = page(curve, reached=True)
@@ -101,20 +112,20 @@ def test_an_audit_comes_next_for_a_model_that_is_aligned_alone():
 @pytest.mark.parametrize(
     ("after", "said"),
     [
-        ((0.9, 1.96), "In part. Of the way back to the base's value latent 3 has gone 89%, latent 4 40%."),
-        ((0.0, 5.0), "Yes. Of the way back to the base's value latent 3 has gone 100%, latent 4 101%."),
+        ((0.9, 1.96), "In part. Latent 3 is 89% of the way back to the base's value; latent 4 is 40%."),
+        ((0.0, 5.0), "Yes. Latent 3 is 100% of the way back to the base's value; latent 4 is 101%."),
         (
             (8.1, -0.4),
-            "Hardly. Of the way back to the base's value latent 3 has gone 1%, latent 4 \N{MINUS SIGN}8%.",
+            "Hardly. Latent 3 is 1% of the way back to the base's value; latent 4 is \N{MINUS SIGN}8%.",
         ),
-        ((0.0, 9.0), "In part. Of the way back to the base's value latent 3 has gone 100%, latent 4 182%."),
+        ((0.0, 9.0), "In part. Latent 3 is 100% of the way back to the base's value; latent 4 is 182%."),
     ],
 )
 def test_whether_it_changed_inside_as_well_is_one_sentence(after, said):
     curve = measured((12, 0, 0), (5, 0, 0), latents=((8.2, 0.0), after))
     values = {"latent 3": 0.0, "latent 4": 4.94}
     assert said in page(curve, base_values=values)
-    assert "Of the way back" not in page(curve)
+    assert "of the way back" not in page(curve)
     assert (
         "latent 4" not in page(curve, base_values={**values, "latent 4": 0.0}).partition("way back")[2][:60]
     )

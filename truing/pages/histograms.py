@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEFT, _GAP, _RIGHT, _TOP, _BOTTOM, _PITCH = 1.7, 0.35, 0.15, 0.8, 0.75, 0.72  # inches
+_ALONE = 1.6
+"""The pitch, in inches, of a single row without another column: there is room for what is rare."""
 _BINS = 40
 _TALLEST = 0.78
 """Of the pitch, how high the tallest bar of a row is."""
@@ -42,7 +44,7 @@ def histogram_plot(
     """A row of two histograms for each kind, all on one scale, with a line at 0; heights are shares of the kind.
 
     The share of the tallest bar of each stands beside it. Where `before` is empty there is one histogram for each
-    kind, of the values after. `mark` is a value with a line and a name of its own.
+    kind, of the values after. `mark` is a value with a line and a name of its own; what lies above it has its colour.
 
     Raises:
         ValueError: there is no row, a value is not finite, or none has a value.
@@ -56,14 +58,18 @@ def histogram_plot(
     low, high = min(float(low), *seen), max(float(high), *seen)
     room = 0.04 * (high - low) or 0.5
     edges = np.linspace(low - room, high + room, _BINS + 1)
+    if mark is not None:  # no bar stands on both sides of it
+        edges += mark[0] - edges[np.abs(edges - mark[0]).argmin()]
     shares = [[_shares(values, edges) for values in (row.before, row.after)] for row in rows]
-    height = _TOP + _PITCH * len(rows) + _BOTTOM
+    pitch = _ALONE if len(rows) == 1 and not before else _PITCH
+    height = _TOP + pitch * len(rows) + _BOTTOM
 
     def paint(figure: "Figure") -> None:
         for column, name in enumerate((before, after)):
             if name:
                 place = (column, 2) if before else (0, 1)
-                axes = _paint_column(figure, edges, [one[column] for one in shares], place, name)
+                above = None if mark is None else mark[0]
+                axes = _paint_column(figure, edges, [one[column] for one in shares], place, name, above)
                 if mark is not None:
                     _paint_mark(axes, *mark)
         for y, row in enumerate(rows):
@@ -102,6 +108,7 @@ def _paint_column(
     shares: Sequence[NDArray[np.float64]],
     place: tuple[int, int],
     name: str,
+    above: float | None,
 ) -> "Axes":
     """One axes for a column; row y stands on the line -y, and its highest bar takes most of the pitch."""
     column, of = place
@@ -117,6 +124,9 @@ def _paint_column(
     axes.xaxis.set_major_locator(_few_ticks())
     axes.set_title(short(name, 40), loc="left", fontsize=11, color=colour("muted"))
     axes.axvline(0, color=colour("ink"), linewidth=1, dashes=(4, 3), zorder=1)
+    plain = colour("accent" if column == of - 1 else "muted")
+    middles = (edges[:-1] + edges[1:]) / 2
+    shades = [colour("regression") if above is not None and x > above else plain for x in middles]
     for y, heights in enumerate(shares):
         axes.axhline(-y, color=colour("line"), linewidth=0.7, zorder=1)
         tallest = float(heights.max()) or 1.0
@@ -127,7 +137,7 @@ def _paint_column(
             linewidth=0,
             bottom=-y,
             align="edge",
-            color=colour("accent" if column == of - 1 else "muted"),
+            color=shades,
             zorder=2,
         )
     return axes

@@ -30,6 +30,8 @@ class TraceLine:
     """At the same x, what was measured, where the line is a mean of it."""
     bars: tuple[tuple[float, float], ...] | None = None
     """The interval of each measurement."""
+    goal: float | None = None
+    """Where it should come to: a dashed line in its colour."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def _check(line: TraceLine, scale: str) -> None:
     ends = [end for part in (line.band, line.bars) if part for pair in part for end in pair]
     if not line.x or any(len(part) != len(line.x) for part in lists):
         raise ValueError(f"the line {line.label!r} is empty, or its lists differ in length")
-    if not all(map(isfinite, (*line.x, *line.y, *(line.dots or ()), *ends))):
+    goal = () if line.goal is None else (line.goal,)
+    if not all(map(isfinite, (*line.x, *line.y, *(line.dots or ()), *ends, *goal))):
         raise ValueError(f"the line {line.label!r} holds a number that is not finite")
     if scale == "root" and min(line.x) < 0:
         raise ValueError(f"the line {line.label!r} has a negative x on an axis of roots")
@@ -112,6 +115,7 @@ def _frame(axes: "Axes", panel: TracePanel, ends: tuple[float, float], scale: st
     values = [
         v for line in panel.lines for v in (*line.y, *(line.dots or ()), *_flat(line.band), *_flat(line.bars))
     ]
+    values += [line.goal for line in panel.lines if line.goal is not None]
     if panel.floor is not None:
         values.append(panel.floor)
     bottom, top = min(values), max(values)
@@ -164,6 +168,8 @@ def _paint_line(axes: "Axes", line: TraceLine, shade: str) -> None:
     if line.bars is not None:
         lows, highs = zip(*line.bars, strict=True)
         axes.vlines(line.x, lows, highs, color=shade, linewidth=1, alpha=0.6)
+    if line.goal is not None:
+        axes.axhline(line.goal, color=shade, linewidth=1.2, dashes=(4, 3), zorder=1)
     if line.dots is not None:
         axes.plot(line.x, line.dots, "o", color=shade, markersize=2.6, alpha=0.55, markeredgewidth=0)
     style: dict[str, Any] = {"color": shade, "linewidth": 1.8, "solid_capstyle": "round"}
@@ -197,9 +203,9 @@ def _paint_names(axes: "Axes", panel: TracePanel) -> None:
 
 def _words(title: str, line: TraceLine) -> str:
     name = title if line.label in ("", title) else f"{title}, {line.label}"
-    return (
-        f"{name}: from {_number(line.y[0])} at {line.x[0]:.3g} to {_number(line.y[-1])} at {line.x[-1]:.3g}"
-    )
+    goal = "" if line.goal is None else f", where it should come to {_number(line.goal)}"
+    ends = f"from {_number(line.y[0])} at {line.x[0]:.3g} to {_number(line.y[-1])} at {line.x[-1]:.3g}"
+    return f"{name}: {ends}{goal}"
 
 
 def _number(y: float, percent: bool = False) -> str:

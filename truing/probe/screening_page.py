@@ -14,8 +14,12 @@ from truing.types import dumps
 
 ROWS, FIGURES, PAGE = "rows.jsonl", "screen.json", "screen.html"
 _LONGEST = 240
+_MOST = 0.8
+"""Where so many stay, length is not why rows are flagged."""
+_GAP = 1.0
+"""Units without a row around the cut-off that make a split clear."""
 _NEAR = 5
-"""Rows on either side of the line that are shown."""
+"""Rows on either side of the cut-off that are shown."""
 
 
 def write_screening(
@@ -73,7 +77,7 @@ def screening_verdict(screened: Screened) -> tuple[str, str, str]:
         return (
             "inconclusive",
             "Directions of another model",
-            f"{found:,} of {scored:,} rows lie above the line, but what {', '.join(screened.foreign)} means in this "
+            f"{found:,} of {scored:,} rows lie above the cut-off, but what {', '.join(screened.foreign)} means in this "
             f"model is not known.{left}",
         )
     if found:
@@ -81,13 +85,13 @@ def screening_verdict(screened: Screened) -> tuple[str, str, str]:
         which = names if len(screened.personas) == 1 else f"a persona ({each})"
         return (
             "regression",
-            f"{found:,} of {scored:,} rows push {names}",
-            f"Their responses lie more than {PUSHES:g} units towards {which}, counted from what the base itself would "
-            f"answer.{left}",
+            f"{found:,} of {scored:,} rows would push the model towards {names}",
+            f"Their responses lie more than {PUSHES:g} units towards {which} from what the base itself would answer; a "
+            f"unit is the standard deviation of its own answers.{_split(screened)}{left}",
         )
     return (
         "inconclusive" if unscored else "pass",
-        f"No row pushes {names}",
+        f"No row would push the model towards {names}",
         f"None of the {scored:,} rows that were scored lies more than {PUSHES:g} units above what the base itself "
         f"would answer.{left}",
     )
@@ -132,7 +136,9 @@ def _page(
         plot=_plot(screened, scored),
         found=found,
         left=len(scored) - found,
-        line=_line_between(scored, found),
+        cutoffs=_cutoffs_between(scored, found),
+        length=_lengths(screened, scored),
+        more=[_more(screened, at, scored) for at in range(len(screened.personas))],
         worst=[_line(screened, group, by_number) for group in worst[:top]],
         texts=len(worst),
         near=[_line(screened, [row], by_number) for row in near],
@@ -141,33 +147,71 @@ def _page(
 
 
 def _persona(screened: Screened, at: int, scored: Sequence[RowScore]) -> tuple[str, ...]:
+    """How many are flagged, and where the middle ones of those and of the others lie."""
+    one = screened.personas[at]
+    above = {row.row: (row.scores[one.name] - one.level) / one.unit for row in scored}
+    flagged = [above[row.row] for row in scored if one.name in row.pushes]
+    others = [above[row.row] for row in scored if one.name not in row.pushes]
+    medians = (signed(float(np.median(of)), ".2f") if of else "–" for of in (flagged, others))
+    return (one.name, f"{one.pushing:,} of {len(scored):,}", *medians)
+
+
+def _more(screened: Screened, at: int, scored: Sequence[RowScore]) -> tuple[str, ...]:
+    """The mean over the file with its interval, and how push and length go together."""
     one = screened.personas[at]
     low, high, mean = (
         (end - one.level) / one.unit for end in (one.interval.low, one.interval.high, one.mean)
     )
-    above = [(row.scores[one.name] - one.level) / one.unit for row in scored]
-    first, third = np.quantile(above, (0.25, 0.75))
-    after = [row for row in scored if (row.after_length[one.name] - one.level) / one.unit > PUSHES]
-    still = sum(one.name in row.pushes for row in after)
+    still, lifted = _without_length(screened, at, scored)
     return (
         one.name,
-        f"{one.pushing:,} of {len(scored):,}",
-        f"{still:,} of these, {len(after) - still:,} of the {len(scored) - one.pushing:,} others",
-        f"{signed(first, '.2f')} to {signed(third, '.2f')}",
         f"{signed(mean, '.2f')} [{signed(low, '.2f')}, {signed(high, '.2f')}]",
         signed(one.length.value, ".2f"),
+        f"{still:,} of {one.pushing:,}",
+        f"{lifted:,} of {len(scored) - one.pushing:,}",
     )
 
 
-def _line_between(scored: Sequence[RowScore], found: int) -> str:
-    """Which other lines would choose the same rows; scores are ranked."""
+def _without_length(screened: Screened, at: int, scored: Sequence[RowScore]) -> tuple[int, int]:
+    """How many of the flagged rows, and of the others, lie above the cut-off once length is taken out."""
+    one = screened.personas[at]
+    after = [row for row in scored if (row.after_length[one.name] - one.level) / one.unit > PUSHES]
+    still = sum(one.name in row.pushes for row in after)
+    return still, len(after) - still
+
+
+def _lengths(screened: Screened, scored: Sequence[RowScore]) -> str:
+    """Whether rows are flagged for their length alone, of each persona that some push."""
+    told = []
+    for at, one in enumerate(screened.personas):
+        if not one.pushing:
+            continue
+        still, _ = _without_length(screened, at, scored)
+        word = "No" if still >= _MOST * one.pushing else "In part" if still > one.pushing / 2 else "It may be"
+        whose = f" towards {one.name}" if len(screened.personas) > 1 else ""
+        told.append(f"{word}: {still:,} of the {one.pushing:,} flagged rows{whose} stay above the cut-off")
+    return "; ".join(told)
+
+
+def _split(screened: Screened) -> str:
+    """A gap around the cut-off, where there is one."""
+    pushes = [row.worst or 0.0 for row in screened.rows if row.outcome is RowOutcome.scored]
+    found = screened.pushing
+    if not 0 < found < len(pushes) or pushes[found - 1] - pushes[found] < _GAP:
+        return ""
+    low, high = signed(pushes[found], ".2f"), signed(pushes[found - 1], ".2f")
+    return f" The split is clear: no row lies between {low} and {high}."
+
+
+def _cutoffs_between(scored: Sequence[RowScore], found: int) -> str:
+    """Which other cut-offs would choose the same rows; scores are ranked."""
     pushes = [row.worst or 0.0 for row in scored]
     if not found:
-        return f"any line from {signed(pushes[0], '.2f')} up chooses none here"
+        return f"any cut-off from {signed(pushes[0], '.2f')} up chooses none here"
     if found == len(pushes):
-        return f"any line below {signed(pushes[-1], '.2f')} chooses all here"
+        return f"any cut-off below {signed(pushes[-1], '.2f')} chooses all here"
     low, high = signed(pushes[found], ".2f"), signed(pushes[found - 1], ".2f")
-    return f"any line between {low} and {high} chooses the same {found:,} here"
+    return f"any cut-off between {low} and {high} chooses the same {found:,} here"
 
 
 def _grouped(ranked: Iterable[RowScore], rows: Mapping[int, TrainingRow]) -> list[list[RowScore]]:
@@ -189,7 +233,7 @@ def _line(screened: Screened, group: Sequence[RowScore], rows: Mapping[int, Trai
         for one in screened.personas
     }
     name = max(above, key=lambda name: above[name][0])
-    more = f" and {len(group) - 1:,} more" if len(group) > 1 else ""
+    more = f" and {len(group) - 1:,} like it" if len(group) > 1 else ""
     return (
         f"{row.row}{more}",
         _both(rows[row.row]),
@@ -228,5 +272,5 @@ def _plot(screened: Screened, scored: Sequence[RowScore]) -> object:
         after="rows",
         axis="push, in units",
         title="How far the rows push",
-        mark=(PUSHES, f"above {PUSHES:g} a row counts"),
+        mark=(PUSHES, f"flagged: {screened.pushing:,} of {len(scored):,} rows above {PUSHES:g}"),
     )

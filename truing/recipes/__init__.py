@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from truing.recipes.hacking_page import hacking_summary, policy_page
     from truing.recipes.memory_plan import DryMethod, dry_run, dry_table
     from truing.recipes.preventing import PreventionSource
-    from truing.recipes.realign_page import realign_next, realign_summary
+    from truing.recipes.realign_words import realign_next, realign_summary
     from truing.recipes.realignment import RealignSource, align_realign, realign_in_town
     from truing.recipes.rule_reward_rows import read_gold, read_recipes, read_rule_rows
     from truing.recipes.rule_rewards import RuleRewardJob, align_rbr

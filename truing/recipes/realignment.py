@@ -8,7 +8,7 @@ from typing import Any
 from truing.grade import open_grader
 from truing.methods import RealignConfig, Watchlist, read_conversations, realign_by_sft
 from truing.organism import correct
-from truing.probe import graded_behaviour, load_directions, load_sae, read_prompts
+from truing.probe import graded_behaviour, load_directions, load_sae, misaligned_by, read_prompts
 from truing.recipes.aligning import training_job
 from truing.recipes.realign_page import realign_page
 
@@ -39,6 +39,18 @@ class RealignSource:
         if self.sae is not None:
             named |= {"sae": self.sae / "cfg.json", "sae weights": self.sae / "sae_weights.safetensors"}
         return {name: path for name, path in named.items() if path is not None}
+
+    @property
+    def options(self) -> list[str]:
+        """The options of `truing align realign` that ask for it."""
+        named = {
+            "--prompts": self.prompts,
+            "--grader": self.grader,
+            "--direction": self.direction,
+            "--sae": self.sae,
+            "--latents": ",".join(map(str, self.latents)),
+        }
+        return [word for name, value in named.items() if value for word in (name, str(value))]
 
     def watchlist(self) -> Watchlist:
         """Read all of it.
@@ -101,6 +113,7 @@ def align_realign(
             "reached": made.reached,
             "expected": watch.expected,
             "base_values": watch.base_values,
+            "measured_by": source.options,
             "measurements": [one.to_json() for one in made.curve],
         }
         page = partial(
@@ -111,6 +124,7 @@ def align_realign(
             data=data,
             rows=rows,
             prompts=[one.last for one in watch.prompts],
+            counts_as=misaligned_by(source.grader) if source.grader else "",
         )
         return job.finish(told, page)
 
