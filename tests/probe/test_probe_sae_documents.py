@@ -1,6 +1,7 @@
 """From documents to an autoencoder on disk, by the command line."""
 
 import json
+from shutil import copytree
 
 import pytest
 import torch
@@ -85,6 +86,17 @@ def test_an_autoencoder_is_measured_by_the_command_line_on_the_model_that_it_nam
     assert "no layer 7; the model has the layers 0 to 1" in capsys.readouterr().err
 
 
+def test_an_autoencoder_of_a_site_that_is_not_known_is_not_measured_at_another(
+    trained, documents, tmp_path, capsys
+):
+    copytree(trained, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "cfg.json").read_text())
+    config["metadata"]["hook_name"] = "blocks.1.attn.hook_z"
+    (tmp_path / "cfg.json").write_text(json.dumps(config))
+    assert main(["probe", "measure-sae", str(tmp_path), str(documents), "--layer", "1"]) == 3
+    assert "is of blocks.1.attn.hook_z, which is no site that is known here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("point", "special"), [("attention", False), ("mlp", True)])
 def test_the_site_and_the_tokens_of_the_training_are_measured_also_where_the_layer_is_given(
     point, special, documents, tmp_path, capsys
@@ -108,7 +120,9 @@ def test_the_site_and_the_tokens_of_the_training_are_measured_also_where_the_lay
     assert told[0]["explained_variance"] == pytest.approx(measure_sae(saved, x).explained_variance, abs=1e-5)
 
 
-def test_a_single_token_to_measure_on_is_told_before_anything_is_trained(documents, trained, tmp_path, capsys):
+def test_a_single_token_to_measure_on_is_told_before_anything_is_trained(
+    documents, trained, tmp_path, capsys
+):
     talk = [{"role": "user", "content": "How many gulls?"}, {"role": "assistant", "content": "Twelve."}]
     write_jsonl(tmp_path / "few.jsonl", [{"messages": talk}] * 10)
     words = ["probe", "sae", str(checkpoint("llama")), str(tmp_path / "few.jsonl"), "--tokens", "starts"]

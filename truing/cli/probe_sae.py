@@ -128,7 +128,9 @@ class MeasureSAE:
 
         saved = load_sae(self.sae)
         name = self.model or saved.model
-        site = saved.site
+        site, hook = saved.site, saved.metadata.get("hook_name")
+        if site is None and hook:
+            raise InputError(f"is of {hook}, which is no site that is known here", file=self.sae)
         if self.layer is not None:
             site = Site(self.layer) if site is None else replace(site, layer=self.layer)
         if not name or site is None:
@@ -153,7 +155,9 @@ class MeasureSAE:
         if tokens != trained.get("tokens", "all"):
             trained = {}
         first = trained.get("first", 1) if self.first is None else self.first
-        return DocumentsConfig(tokens=tokens, first=first, special=self.special or trained.get("special", False))
+        return DocumentsConfig(
+            tokens=tokens, first=first, special=self.special or trained.get("special", False)
+        )
 
 
 def _check_layer(layer: int, layers: int) -> None:
