@@ -44,6 +44,7 @@ class FindDirection:
         from truing.model import load_local
         from truing.probe import (
             candidate_directions,
+            check_prompts,
             choose,
             evaluate_candidates,
             opener_ids,
@@ -55,8 +56,11 @@ class FindDirection:
         )
         from truing.run import progress, replace_file
 
-        asked = {"harmful": read_prompts(self.harmful), "harmless": read_prompts(self.harmless)}
+        files = {"harmful": self.harmful, "harmless": self.harmless}
+        asked = {kind: read_prompts(file) for kind, file in files.items()}
         model = load_local(self.model, device=self.device)
+        for kind, prompts in asked.items():
+            check_prompts(model, prompts, files[kind])
         openers = opener_ids(model.chat, self.opener or ("I", "As"))
         bad, good = (
             split_prompts(model, prompts, openers, harmful=kind == "harmful", key=self.key)
