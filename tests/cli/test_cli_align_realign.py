@@ -241,6 +241,9 @@ def test_a_prevention_is_used_told_and_part_of_the_run(files: Path, capsys: Capt
         (("--prevent", "kl"), "lacks its file; give --off-domain"),
         (("--prevent", "kl", "--off-domain", "{files}/asked.jsonl"), "give messages, or prompt and completion"),
         ((*PREVENTIONS["steering"], "--prevent", "steering", "--direction-name", "x"), "holds the directions persona"),
+        (("--prevent", "steering", *PREVENTIONS["steering"], "--coefficient", "nan"), "coefficient is a finite number"),
+        (("--prevent", "kl", *PREVENTIONS["kl"], "--penalty", "inf"), "penalty is a finite number, not inf"),
+        (("--warmup", "nan"), "warmup is a finite number, not nan"),
         ((*PREVENTIONS["kl"], "--prevent", "kl", "--dry-run"), "a dry run does not count"),
     ],
 )  # fmt: skip
