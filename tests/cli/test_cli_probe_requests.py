@@ -67,6 +67,16 @@ def test_a_request_with_a_system_turn_of_its_own_is_told_by_its_row(words, tmp_p
     assert "asked.jsonl, row 2: " in refused(capsys, tmp_path, words["persona"])
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(verb, words, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "asked.jsonl").unlink()
+    for out in ("file", "file/below") if verb != "calibrate-watch" else ("file/below", "."):
+        assert main(["probe", *words[verb], "--out", str(tmp_path / out)]) == 3
+        said = capsys.readouterr().err
+        assert "is a file, not a folder; choose another --out" in said or "is a folder, not a file" in said
+
+
 @pytest.mark.parametrize(
     ("verb", "more", "why"),
     [

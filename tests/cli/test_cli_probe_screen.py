@@ -25,7 +25,10 @@ def base(tmp_path_factory):
 def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     rows = planted()[0]
     rows[3]["messages"][1]["content"] += " <script>alert(1)</script>"
-    data, kept = written(tmp_path, [*rows, {"messages": rows[0]["messages"][:1]}]), tmp_path / "kept.jsonl"
+    data, kept = (
+        written(tmp_path, [*rows, {"messages": rows[0]["messages"][:1]}]),
+        tmp_path / "new" / "kept.jsonl",
+    )
     words = [str(base / "base"), str(data), "--directions", str(base / "personas.safetensors")]
     words += ["--out", str(tmp_path / "out"), "--max-tokens", "6", "--json"]
     assert main(["probe", "screen", *words]) == 0
@@ -114,6 +117,7 @@ def test_the_cheap_baseline_says_what_it_cannot_tell(base, tmp_path, capsys):
         (["--drop-worst", "0", "--write-kept", "{data}"], "take the place of all rows"),
         (["--samples", "0"], "at least 1"),
         (["--directions", "nowhere"], "no such file"),
+        (["--out", "{data}"], "is a file, not a folder"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_exit_three(base, tmp_path, capsys, more, said):

@@ -54,8 +54,9 @@ class FindDirection:
             split_prompts,
             write_candidates,
         )
-        from truing.run import progress, replace_file
+        from truing.run import check_folder, progress, replace_file
 
+        check_folder(self.out)
         files = {"harmful": self.harmful, "harmless": self.harmless}
         asked = {kind: read_prompts(file) for kind, file in files.items()}
         model = load_local(self.model, device=self.device)

@@ -77,8 +77,9 @@ class Diff:
             save_directions,
             split_requests,
         )
-        from truing.run import progress, replace_file
+        from truing.run import check_folder, progress, replace_file
 
+        check_folder(self.out)
         try:
             config = DiffConfig(
                 candidates=self.candidates,

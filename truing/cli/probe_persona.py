@@ -53,11 +53,12 @@ class Persona:
         """Read both sides, rank the sites, and write the vector of one."""
         from truing.model import load_local
         from truing.probe import Over, check_prompts, persona_contrasts, read_prompts, save_directions
-        from truing.run import replace_file
+        from truing.run import check_folder, replace_file
         from truing.types import SamplingParams
 
         if self.max_tokens < 1:
             raise InputError(f"max-tokens is at least 1, not {self.max_tokens}")
+        check_folder(self.out)
         requests = read_prompts(self.prompts)
         site = _site(self.site) if self.site else None
         model = load_local(self.model, device=self.device)

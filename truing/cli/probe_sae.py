@@ -69,7 +69,9 @@ class TrainSAE:
             read_documents,
             saes_of_documents,
         )
+        from truing.run import check_folder
 
+        check_folder(self.out)
         kind = {"batchtopk": BatchTopKConfig, "topk": TopKConfig, "jumprelu": JumpReLUConfig}[
             self.architecture
         ]

@@ -58,7 +58,9 @@ class Screen:
             screen,
             write_screening,
         )
+        from truing.run import check_folder
 
+        check_folder(self.out)
         if (self.write_kept is None) != (self.drop_worst is None):
             raise InputError("a file of kept rows and a share to drop go together", mend="give both or none")
         if self.drop_worst is not None and not 0 <= self.drop_worst < 1:
@@ -86,6 +88,7 @@ class Screen:
         left = None
         if self.write_kept is not None and self.drop_worst is not None:
             kept = kept_rows(rows, found, self.drop_worst)
+            self.write_kept.parent.mkdir(parents=True, exist_ok=True)
             write_jsonl(self.write_kept, [row.learnable for row in kept])
             print(f"{self.write_kept}: {len(kept)} of {len(rows)} rows")
             left = len(kept)

@@ -51,8 +51,11 @@ class CalibrateWatch:
             watch_texts,
             write_watch,
         )
-        from truing.run import progress
+        from truing.run import check_folder, progress
 
+        check_folder(self.out.parent)
+        if self.out.is_dir():
+            raise InputError("is a folder, not a file", file=self.out, mend="name a file in it")
         if not 0 < self.false_alarms < 1:
             raise InputError(f"false alarms are a share between 0 and 1, not {self.false_alarms}")
         if self.max_tokens < 1:
