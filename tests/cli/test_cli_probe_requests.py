@@ -91,6 +91,11 @@ def test_a_number_out_of_its_range_is_exit_three(verb, more, why, words, tmp_pat
     assert why in refused(capsys, tmp_path, words[verb], *more)
 
 
+def test_a_direction_of_a_layer_below_the_first_is_of_no_model(words, tmp_path, capsys):
+    save_directions(tmp_path / "d", [Direction("cruel", torch.arange(32.0), Site(-1), "last")])
+    assert "is of layer -1 and width 32" in refused(capsys, tmp_path, words["calibrate-watch"])
+
+
 def test_the_next_commands_run_also_where_names_have_spaces(words, tmp_path, capsys):
     place = tmp_path / "a place"
     asked = [*words["persona"][:-1], str(place)]
