@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -189,6 +190,12 @@ def test_what_cannot_be_used_is_one_sentence_and_leaves_no_run(
 ) -> None:
     assert realigned(files, "run", *(word.format(files=files) for word in more)) == 3
     assert sentence in capsys.readouterr().err and not (files / "run").exists()
+
+
+def test_the_audit_that_comes_next_is_quoted(files: Path, capsys: Capture) -> None:
+    assert fine_tuned(files, "a place") == 0
+    told = capsys.readouterr().out.splitlines()[-1].removeprefix("What did that do?  ")
+    assert shlex.split(told)[2:4] == [str(files / "a place" / "model"), "--baseline"]
 
 
 PREVENTIONS = {
