@@ -91,6 +91,11 @@ def test_a_number_out_of_its_range_is_exit_three(verb, more, why, words, tmp_pat
     assert why in refused(capsys, tmp_path, words[verb], *more)
 
 
+def test_a_fine_tune_that_is_given_twice_does_not_count_twice(words, tmp_path, capsys):
+    said = refused(capsys, tmp_path, words["diff"], "--more-tuned", OTHER, "--more-tuned", TUNED)
+    assert "one fine-tune is given twice" in said
+
+
 def test_a_direction_of_a_layer_below_the_first_is_of_no_model(words, tmp_path, capsys):
     save_directions(tmp_path / "d", [Direction("cruel", torch.arange(32.0), Site(-1), "last")])
     assert "is of layer -1 and width 32" in refused(capsys, tmp_path, words["calibrate-watch"])

@@ -177,7 +177,7 @@ def diff_models(
         advance: called with 1 after each latent.
 
     Raises:
-        InputError: the autoencoder does not fit, a template differs, or nothing moved.
+        InputError: the autoencoder does not fit, a template differs, a fine-tune is given twice, or nothing moved.
     """
     site = _site(base, tuned, saved)
     params = SamplingParams(temperature=config.temperature, max_tokens=config.max_tokens, n=config.samples)
@@ -268,6 +268,8 @@ def _site(base: "LocalModel", tuned: Sequence["LocalModel"], saved: "SavedSAE") 
                 f"{model.ref} has another chat template than {base.ref}, which alone would move latents",
                 mend="give both the same",
             )
+    if len({model.fingerprint for model in tuned}) < len(tuned):
+        raise InputError("one fine-tune is given twice, and would count twice", mend="name each of them once")
     return site
 
 
