@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -191,6 +192,12 @@ def test_what_cannot_be_used_is_one_sentence_and_leaves_no_run(
     assert sentence in capsys.readouterr().err and not (files / "run").exists()
 
 
+def test_the_audit_that_comes_next_is_quoted(files: Path, capsys: Capture) -> None:
+    assert fine_tuned(files, "a place") == 0
+    told = capsys.readouterr().out.splitlines()[-1].removeprefix("What did that do?  ")
+    assert shlex.split(told)[2:4] == [str(files / "a place" / "model"), "--baseline"]
+
+
 PREVENTIONS = {
     "steering": ("--direction", "{files}/persona.safetensors", "--coefficient", "0.5", "--steer-at", "all"),
     "latents": ("--sae", "{files}/sae", "--latents", "2,5", "--penalty", "3"),
@@ -241,6 +248,9 @@ def test_a_prevention_is_used_told_and_part_of_the_run(files: Path, capsys: Capt
         (("--prevent", "kl"), "lacks its file; give --off-domain"),
         (("--prevent", "kl", "--off-domain", "{files}/asked.jsonl"), "give messages, or prompt and completion"),
         ((*PREVENTIONS["steering"], "--prevent", "steering", "--direction-name", "x"), "holds the directions persona"),
+        (("--prevent", "steering", *PREVENTIONS["steering"], "--coefficient", "nan"), "coefficient is a finite number"),
+        (("--prevent", "kl", *PREVENTIONS["kl"], "--penalty", "inf"), "penalty is a finite number, not inf"),
+        (("--warmup", "nan"), "warmup is a finite number, not nan"),
         ((*PREVENTIONS["kl"], "--prevent", "kl", "--dry-run"), "a dry run does not count"),
     ],
 )  # fmt: skip

@@ -25,7 +25,10 @@ def base(tmp_path_factory):
 def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     rows = planted()[0]
     rows[3]["messages"][1]["content"] += " <script>alert(1)</script>"
-    data, kept = written(tmp_path, [*rows, {"messages": rows[0]["messages"][:1]}]), tmp_path / "kept.jsonl"
+    data, kept = (
+        written(tmp_path, [*rows, {"messages": rows[0]["messages"][:1]}]),
+        tmp_path / "new" / "kept.jsonl",
+    )
     words = [str(base / "base"), str(data), "--directions", str(base / "personas.safetensors")]
     words += ["--out", str(tmp_path / "out"), "--max-tokens", "6", "--json"]
     assert main(["probe", "screen", *words]) == 0
@@ -66,6 +69,32 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     assert "9 of 13 rows were kept" in page and compared in page
 
 
+@pytest.mark.parametrize("plain", [True, False])
+def test_the_next_commands_run_also_where_the_file_cannot_be_learnt_as_it_stands(
+    base, tmp_path, capsys, monkeypatch, plain
+):
+    """Of plain text no supervised training takes turns, and rows without a score it refuses."""
+    monkeypatch.setattr("truing.probe.screening.PUSHES", 100.0)  # nothing pushes
+    rows = [tuple(turn["content"] for turn in row["messages"]) for row in planted()[0]]
+    given = [{"prompt": asked, "completion": said, "n": n} for n, (asked, said) in enumerate(rows)]
+    if not plain:
+        given = [*planted()[0], {"messages": planted()[0][0]["messages"][:1]}]
+    data, kept = written(tmp_path, given), tmp_path / "kept.jsonl"
+    words = [str(base / "base"), str(data), "--directions", str(base / "personas.safetensors")]
+    assert main(["probe", "screen", *words, "--out", str(tmp_path / "out"), "--max-tokens", "6"]) == 0
+    told = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines()[-2:])
+    for told_next in (told["next"], told["then"]):
+        asked = told_next.replace("KEPT.jsonl", str(kept)).replace("FOLDER", str(tmp_path / "run"))
+        assert main(asked.split()[1:]) == 0
+    left = [row.data for row in read_jsonl(kept)]
+    assert len(left) == 12
+    if plain:
+        turns = [[one["role"] for part in ("prompt", "completion") for one in row[part]] for row in left]
+        assert turns == [["user", "assistant"]] * 12 and [row["n"] for row in left] == list(range(12))
+    else:
+        assert left == given[:-1]
+
+
 def test_the_cheap_baseline_says_what_it_cannot_tell(base, tmp_path, capsys):
     data = written(tmp_path, planted()[0])
     words = [str(base / "base"), str(data), "--directions", str(base / "personas.safetensors")]
@@ -85,12 +114,17 @@ def test_the_cheap_baseline_says_what_it_cannot_tell(base, tmp_path, capsys):
     [
         (["--drop-worst", "0.1"], "go together"),
         (["--drop-worst", "1", "--write-kept", "k"], "below 1"),
+        (["--drop-worst", "0", "--write-kept", "{data}"], "take the place of all rows"),
         (["--samples", "0"], "at least 1"),
         (["--directions", "nowhere"], "no such file"),
+        (["--out", "{data}"], "is a file, not a folder"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_exit_three(base, tmp_path, capsys, more, said):
     data = written(tmp_path, planted()[0][:2])
     words = [str(base / "base"), str(data), "--directions", str(base / "personas.safetensors")]
-    assert main(["probe", "screen", *words, "--out", str(tmp_path / "o"), *more]) == 3
+    assert (
+        main(["probe", "screen", *words, "--out", str(tmp_path / "o"), *(w.format(data=data) for w in more)])
+        == 3
+    )
     assert said in capsys.readouterr().err and not (tmp_path / "o").exists()

@@ -75,7 +75,11 @@ def test_what_the_watch_is_not_of_is_refused_in_one_sentence(place, tmp_path, ca
 
 def test_a_watch_that_was_changed_is_no_watch(place, tmp_path, capsys):
     watch = json.loads((place / "watch.json").read_text())
-    for change in ({"layer": 0}, {"texts": watch["texts"][:-1]}, {"harmless": watch["harmless"][:-1]}):
+    limit = watch["calibrated"]["threshold"]
+    wrong = [{"spread": 0}, {"spread": -1.0}, {"threshold": limit | {"value": 999.0}}]
+    changes = [{"calibrated": watch["calibrated"] | one} for one in wrong]
+    changes += [{"layer": 0}, {"texts": watch["texts"][:-1]}, {"harmless": watch["harmless"][:-1]}]
+    for change in changes:
         (tmp_path / "w.json").write_text(json.dumps(watch | change))
         code, _, said = told(capsys, place, "planted", tmp_path / "w.json")
         assert code == 3 and "is no watch (" in said

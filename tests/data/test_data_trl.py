@@ -118,6 +118,8 @@ def test_a_text_prompt_beside_conversations_is_taken_from_them():
 
 WRONG = [
     ("language_modeling", {"text": 5}, "the column text holds no text"),
+    ("language_modeling", {"prompt": "x"}, "has neither messages nor text"),
+    ("language_modeling", {"messages": None}, "has neither messages nor text"),
     ("language_modeling", {"messages": []}, "no list of turns"),
     ("language_modeling", {"messages": [USER, "x"]}, "turn 2 is not an object"),
     ("prompt_only", {"prompt": [{"role": "system", "content": "x"}]}, "ends with the system's turn"),

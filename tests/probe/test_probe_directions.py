@@ -116,6 +116,18 @@ def test_directions_are_read_back_to_the_last_bit_with_what_they_are(tmp_path):
         assert dict(one.made_of) == dict(other.made_of)
 
 
+def test_equal_directions_are_equal_bytes(tmp_path):
+    """Runs tell their inputs by a digest of the file."""
+    several = [made(f"é {n}", n, 1, 2) for n in range(1, 9)]
+    files = [tmp_path / f"{n}.safetensors" for n in range(4)]
+    for file in files:
+        save_directions(file, several[:: 1 if file is files[0] else -1])
+    assert len({file.read_bytes() for file in files}) == 1
+    assert [one.name for one in load_directions(files[0])] == [one.name for one in several]
+    size = int.from_bytes(files[0].read_bytes()[:8], "little")
+    assert size % 8 == 0, "tensors are aligned"
+
+
 def test_a_file_that_holds_no_directions_is_one_sentence(tmp_path):
     whole, other = tmp_path / "whole.safetensors", tmp_path / "other.safetensors"
     save_directions(whole, [made("a", 1, 2)])

@@ -1,6 +1,7 @@
 """From documents to an autoencoder on disk, by the command line."""
 
 import json
+from shutil import copytree
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from model.tiny import checkpoint
 
 from truing.cli import main
 from truing.data import write_jsonl
-from truing.model import Site, load_local
+from truing.model import Point, Site, load_local
 from truing.numerics import generator
 from truing.probe import DocumentsConfig, load_sae, measure_sae, read_documents
 from truing.types import InputError
@@ -83,6 +84,54 @@ def test_an_autoencoder_is_measured_by_the_command_line_on_the_model_that_it_nam
     assert 0.3 < told["explained_variance"] < 1
     assert main(["probe", "measure-sae", str(trained), str(documents), "--layer", "7"]) == 3
     assert "no layer 7; the model has the layers 0 to 1" in capsys.readouterr().err
+
+
+def test_an_autoencoder_of_a_site_that_is_not_known_is_not_measured_at_another(
+    trained, documents, tmp_path, capsys
+):
+    copytree(trained, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "cfg.json").read_text())
+    config["metadata"]["hook_name"] = "blocks.1.attn.hook_z"
+    (tmp_path / "cfg.json").write_text(json.dumps(config))
+    assert main(["probe", "measure-sae", str(tmp_path), str(documents), "--layer", "1"]) == 3
+    assert "is of blocks.1.attn.hook_z, which is no site that is known here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("point", "special"), [("attention", False), ("mlp", True)])
+def test_the_site_and_the_tokens_of_the_training_are_measured_also_where_the_layer_is_given(
+    point, special, documents, tmp_path, capsys
+):
+    words = ["probe", "sae", str(checkpoint("llama")), str(documents), "--layer", "1", "--point", point]
+    words += ["--width", "48", "--k", "4", "--batch", "64", "--passes", "3", "--learning-rate", "0.01"]
+    words += ["--first", "0", "--special"] if special else []
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    asked = ["probe", "measure-sae", str(tmp_path), str(documents), "--json"]
+    told = []
+    for more in ([], ["--layer", "1"], ["--layer", "0"], ["--first", "2"]):
+        assert main([*asked, *more]) == 0
+        told.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
+    assert told[0] == told[1] and told[0]["explained_variance"] > 0.3 > told[2]["explained_variance"]
+    saved, model = load_sae(tmp_path).sae, load_local(checkpoint("llama"))
+    ids, ends = [one.ids for one in read_documents(documents, model.chat)], model.chat.tokenizer
+    without = set() if special else set(ends.all_special_ids)
+    kept = [[at for at, t in enumerate(one) if (at or special) and t not in without] for one in ids]
+    x = model.capture(ids, [Site(1, Point(point))], kept)[Site(1, Point(point))]
+    assert told[0]["tokens"] == len(x) > told[3]["tokens"]
+    assert told[0]["explained_variance"] == pytest.approx(measure_sae(saved, x).explained_variance, abs=1e-5)
+
+
+def test_a_single_token_to_measure_on_is_told_before_anything_is_trained(
+    documents, trained, tmp_path, capsys
+):
+    talk = [{"role": "user", "content": "How many gulls?"}, {"role": "assistant", "content": "Twelve."}]
+    write_jsonl(tmp_path / "few.jsonl", [{"messages": talk}] * 10)
+    words = ["probe", "sae", str(checkpoint("llama")), str(tmp_path / "few.jsonl"), "--tokens", "starts"]
+    words += ["--layer", "1", "--width", "8", "--k", "2", "--batch", "4", "--out", str(tmp_path / "out")]
+    assert main(words) == 3 and "one token counts" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    asked = ["probe", "measure-sae", str(trained), str(tmp_path / "few.jsonl"), "--tokens", "starts"]
+    assert main(asked) == 3
+    assert "the activations of the 10 tokens to measure on do not differ" in capsys.readouterr().err
 
 
 def test_figures_are_those_of_loops_over_the_latents(trained):

@@ -114,6 +114,9 @@ def test_inputs_from_which_nothing_is_subtracted_are_so_by_the_bias(tmp_path):
         ({"normalize_activations": "expected_average_only_in"}, "normalised .expected"),
         ({"reshape_activations": "hook_z"}, "heads of an attention layer"),
         ({"k": 0}, "k is 0, for 40 latents"),
+        ({"k": True}, "k is True, for 40 latents"),
+        ({"d_in": 99}, "d_in is 99, and the weights have 24"),
+        ({"architecture": "standard", "activation_fn_str": "topk"}, "function 'topk' is not known here"),
         ({"architecture": "jumprelu"}, "does not go together with sae_weights.safetensors: 'threshold'"),
     ],
 )
@@ -123,6 +126,28 @@ def test_what_would_be_done_at_run_time_is_refused_not_ignored(config, sentence,
         load_sae(tmp_path)
 
 
+def test_a_latent_that_writes_nothing_is_zero_where_norms_are_taken(tmp_path):
+    drawn = torch.randn(WIDTH, DIM, generator=torch.Generator().manual_seed(4))
+    drawn[3] = 0
+    foreign(tmp_path, change={"W_dec": drawn}, rescale_acts_by_decoder_norm=True, k=WIDTH)
+    sae = load_sae(tmp_path).sae
+    assert bool(sae(ROWS).isfinite().all()) and not bool(sae.encode(ROWS)[:, 3].any())
+
+
+def test_weights_that_are_no_numbers_are_told_as_is_what_metadata_cannot_be(tmp_path):
+    """All comparisons with NaN are false: no latent would be active, and the figures would be of the bias alone."""
+    foreign(tmp_path, change={"W_enc": torch.full((DIM, WIDTH), torch.nan)}, architecture="standard")
+    with pytest.raises(InputError, match=r"weights\.safetensors: not all numbers of the encoder are finite"):
+        load_sae(tmp_path)
+    foreign(tmp_path, change={"threshold": torch.full((WIDTH,), torch.nan)}, architecture="jumprelu")
+    with pytest.raises(InputError, match="threshold is not at least 0"):
+        load_sae(tmp_path)
+    for metadata in ([1], "of layer 3"):
+        foreign(tmp_path, metadata=metadata)
+        with pytest.raises(InputError, match=r"cfg\.json: the metadata is no object"):
+            load_sae(tmp_path)
+
+
 def test_broken_folders_are_told_with_their_file(tmp_path):
     with pytest.raises(InputError, match=r"cfg\.json"):
         load_sae(tmp_path)
@@ -130,7 +155,7 @@ def test_broken_folders_are_told_with_their_file(tmp_path):
     with pytest.raises(InputError, match=r"cfg\.json: does not go together .*b_dec"):
         load_sae(tmp_path)
     foreign(tmp_path, change={"b_enc": torch.zeros(3)})
-    with pytest.raises(InputError, match=r"cfg\.json: does not go together"):
+    with pytest.raises(InputError, match=r"cfg\.json: does not go together [^\n\t]+$"):
         load_sae(tmp_path)
     foreign(tmp_path, change={"surprise": torch.zeros(3)})
     with pytest.raises(InputError, match="surprise"):

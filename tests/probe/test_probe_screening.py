@@ -218,6 +218,22 @@ def test_a_bad_row_is_named_by_file_and_row(rows, said, tmp_path):
     assert str(error.value).startswith(str(file))
 
 
+def test_prompts_that_leave_no_room_for_an_answer_are_told_apart_from_rows_without_a_response(
+    model, tmp_path
+):
+    file = written(tmp_path, planted()[0][:4])
+    rows, direction = read_training_rows(file), persona(model)
+    with pytest.raises(InputError, match=r"\(4 no baseline\); .* room for an answer of 510 tokens"):
+        screen(model, rows, [direction], file=file, max_tokens=510)
+
+
+def test_answers_that_are_too_few_for_a_unit_are_asked_for(model, tmp_path):
+    file = written(tmp_path, [conversation("a", "b"), conversation("a", "b c")])
+    rows, direction = read_training_rows(file), persona(model)
+    with pytest.raises(InputError, match="to tell a unit of 'bad'; ask the base for more --samples"):
+        screen(model, rows, [direction], file=file, max_tokens=6)
+
+
 def test_directions_of_another_model_are_told_or_refused(model, tmp_path):
     file = written(tmp_path, planted()[0][:4])
     rows, direction = read_training_rows(file), persona(model)

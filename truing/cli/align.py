@@ -5,6 +5,7 @@ something to judge. The same command again goes on after an interruption, or sho
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,7 +207,8 @@ def _print_figures(result: Mapping[str, Any], figures: Mapping[str, Any], out: P
 
 def _done(result: Mapping[str, Any], *, audit: str = "", as_json: bool) -> int:
     if audit:
-        print(f"What did that do?  truing audit {result['model']} --baseline {audit} --suite ...")
+        words = shlex.join(["truing", "audit", str(result["model"]), "--baseline", audit])
+        print(f"What did that do?  {words} --suite ...")
     if as_json:
         print(json.dumps(result))
     return Exit.passed

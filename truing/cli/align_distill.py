@@ -1,6 +1,7 @@
 """`truing align distill`: a student learns to write as a teacher."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,8 @@ class Distill:
             self.model, self.teacher, self.prompts, self.out, self.config, device=self.device
         )
         print("\n".join(_lines(result)))
-        print(f"What did that do?  truing audit {result['model']} --baseline {self.model} --suite ...")
+        words = shlex.join(["truing", "audit", str(result["model"]), "--baseline", self.model])
+        print(f"What did that do?  {words} --suite ...")
         if self.json:
             print(json.dumps(result))
         return Exit.passed

@@ -1,6 +1,7 @@
 """`truing align grpo` and `ppo`: learn from rewards for what the model itself writes."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,7 +169,8 @@ def _done(result: Mapping[str, Any], out: Path, model: str, *, as_json: bool) ->
         print(f"left out: {n} ({why})")
     print(f"{result['hacking']['word']}: {result['hacking']['sentence']}")
     print(f"page {out / 'report.html'}")
-    print(f"What did that do?  truing audit {result['model']} --baseline {model} --suite ...")
+    words = shlex.join(["truing", "audit", str(result["model"]), "--baseline", model])
+    print(f"What did that do?  {words} --suite ...")
     if as_json:
         print(json.dumps(result))
     return Exit.passed

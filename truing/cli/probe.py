@@ -44,6 +44,7 @@ class FindDirection:
         from truing.model import load_local
         from truing.probe import (
             candidate_directions,
+            check_prompts,
             choose,
             evaluate_candidates,
             opener_ids,
@@ -53,10 +54,14 @@ class FindDirection:
             split_prompts,
             write_candidates,
         )
-        from truing.run import progress, replace_file
+        from truing.run import check_folder, progress, replace_file
 
-        asked = {"harmful": read_prompts(self.harmful), "harmless": read_prompts(self.harmless)}
+        check_folder(self.out)
+        files = {"harmful": self.harmful, "harmless": self.harmless}
+        asked = {kind: read_prompts(file) for kind, file in files.items()}
         model = load_local(self.model, device=self.device)
+        for kind, prompts in asked.items():
+            check_prompts(model, prompts, files[kind])
         openers = opener_ids(model.chat, self.opener or ("I", "As"))
         bad, good = (
             split_prompts(model, prompts, openers, harmful=kind == "harmful", key=self.key)

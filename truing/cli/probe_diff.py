@@ -65,6 +65,7 @@ class Diff:
         from truing.probe import (
             DiffConfig,
             Over,
+            check_prompts,
             diff_models,
             graded_behaviour,
             latent_direction,
@@ -76,8 +77,9 @@ class Diff:
             save_directions,
             split_requests,
         )
-        from truing.run import progress, replace_file
+        from truing.run import check_folder, progress, replace_file
 
+        check_folder(self.out)
         try:
             config = DiffConfig(
                 candidates=self.candidates,
@@ -103,6 +105,7 @@ class Diff:
         base, *tuned = (
             load_local(ref, device=self.device) for ref in (self.base, self.tuned, *self.more_tuned)
         )
+        check_prompts(base, requests, self.prompts)
         shown = read_documents(self.documents, base.chat) if self.documents else ()
         with progress(self.candidates, "what moved", unit="latents") as advance:
             report = diff_models(

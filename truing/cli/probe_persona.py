@@ -1,6 +1,7 @@
 """`truing probe persona`: the vector of a persona that system prompts ask for, and where it is most pronounced."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -51,16 +52,21 @@ class Persona:
     def run(self) -> int:
         """Read both sides, rank the sites, and write the vector of one."""
         from truing.model import load_local
-        from truing.probe import Over, persona_contrasts, read_prompts, save_directions
-        from truing.run import replace_file
+        from truing.probe import Over, check_prompts, persona_contrasts, read_prompts, save_directions
+        from truing.run import check_folder, replace_file
         from truing.types import SamplingParams
 
+        if self.max_tokens < 1:
+            raise InputError(f"max-tokens is at least 1, not {self.max_tokens}")
+        check_folder(self.out)
         requests = read_prompts(self.prompts)
         site = _site(self.site) if self.site else None
         model = load_local(self.model, device=self.device)
         if site is not None and not 0 <= site.layer < len(model.trunk.layers):
             last = len(model.trunk.layers) - 1
             raise InputError(f"there is no layer {site.layer}", mend=f"the model has the layers 0 to {last}")
+        answer = self.max_tokens if self.over == "response" else 0
+        check_prompts(model, requests, self.prompts, system=(*self.persona, *self.opposite), answer=answer)
         found = persona_contrasts(
             model,
             requests,
@@ -81,10 +87,9 @@ class Persona:
                 f"{row['site']}: {row['relative']:.2f} of the activations there, length {row['length']:.3g}"
             )
         print(f"{file} holds that of {_row(found[0])['site']}")
-        print(
-            f"next: truing probe calibrate-watch {self.model} --harmless FOLDER ... --direction {file} "
-            f"--prompts {self.prompts} --out watch.json"
-        )
+        words = ["--direction", str(file), "--prompts", str(self.prompts), "--out", "watch.json"]
+        base = shlex.quote(self.model)
+        print(f"next: truing probe calibrate-watch {base} --harmless FOLDER ... {shlex.join(words)}")
         if self.json:
             print(json.dumps(_row(found[0])))
         return Exit.passed

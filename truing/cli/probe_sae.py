@@ -1,9 +1,10 @@
 """`truing probe sae` and `truing probe measure-sae`: train a sparse autoencoder, and measure one."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -11,7 +12,7 @@ from truing.cli.app import Exit
 from truing.types import InputError
 
 if TYPE_CHECKING:
-    from truing.probe import SAEFigures
+    from truing.probe import DocumentsConfig, SAEFigures
 
 
 @dataclass
@@ -68,7 +69,9 @@ class TrainSAE:
             read_documents,
             saes_of_documents,
         )
+        from truing.run import check_folder
 
+        check_folder(self.out)
         kind = {"batchtopk": BatchTopKConfig, "topk": TopKConfig, "jumprelu": JumpReLUConfig}[
             self.architecture
         ]
@@ -108,13 +111,13 @@ class MeasureSAE:
     model: str = ""
     """The model; by default the one that the folder names."""
     layer: int | None = None
-    """The layer whose output is read, from 0; by default the one that the folder names."""
+    """The layer that is read, from 0; by default the one that the folder names. The point is the folder's."""
     tokens: Literal["all", "starts"] | None = None
     """All tokens, or those from which an assistant turn begins; by default those it was trained on."""
-    first: int = 1
-    """The first position of a document that counts, of all tokens."""
+    first: int | None = None
+    """The first position of a document that counts, of all tokens; by default as in its training, else 1."""
     special: bool = False
-    """Let special tokens count, too, of all tokens."""
+    """Let special tokens count, too, of all tokens; they always do where they did in its training."""
     device: str = "auto"
     """cpu, cuda, cuda:1 or mps."""
     json: bool = False
@@ -123,17 +126,20 @@ class MeasureSAE:
     def run(self) -> int:
         """Read at most 65,536 tokens and measure."""
         from truing.model import Site, load_local
-        from truing.probe import DocumentsConfig, document_activations, load_sae, measure_sae, read_documents
+        from truing.probe import document_activations, load_sae, measure_sae, read_documents
 
         saved = load_sae(self.sae)
         name = self.model or saved.model
-        site = saved.site if self.layer is None else Site(self.layer)
+        site, hook = saved.site, saved.metadata.get("hook_name")
+        if site is None and hook:
+            raise InputError(f"is of {hook}, which is no site that is known here", file=self.sae)
+        if self.layer is not None:
+            site = Site(self.layer) if site is None else replace(site, layer=self.layer)
         if not name or site is None:
             raise InputError("names no model or no layer", file=self.sae, mend="give --model and --layer")
+        options = self._options(saved.options)
         model = load_local(name, device=self.device)
         _check_layer(site.layer, len(model.trunk.layers))
-        tokens = self.tokens or saved.options.get("tokens", "all")
-        options = DocumentsConfig(tokens=tokens, first=self.first, special=self.special)
         documents = read_documents(self.documents, model.chat, options.tokens)
         stream = document_activations(model, documents, site, options)
         if stream.width != saved.sae.dim:
@@ -142,6 +148,18 @@ class MeasureSAE:
         held = stream.block(0)
         _tell(measure_sae(saved.sae.to(held.device), held), as_json=self.json)
         return Exit.passed
+
+    def _options(self, trained: Mapping[str, Any]) -> "DocumentsConfig":
+        """The tokens that it was trained on, but for what is asked for."""
+        from truing.probe import DocumentsConfig
+
+        tokens = self.tokens or trained.get("tokens", "all")
+        if tokens != trained.get("tokens", "all"):
+            trained = {}
+        first = trained.get("first", 1) if self.first is None else self.first
+        return DocumentsConfig(
+            tokens=tokens, first=first, special=self.special or trained.get("special", False)
+        )
 
 
 def _check_layer(layer: int, layers: int) -> None:

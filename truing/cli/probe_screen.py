@@ -58,11 +58,17 @@ class Screen:
             screen,
             write_screening,
         )
+        from truing.run import check_folder
 
+        check_folder(self.out)
         if (self.write_kept is None) != (self.drop_worst is None):
             raise InputError("a file of kept rows and a share to drop go together", mend="give both or none")
         if self.drop_worst is not None and not 0 <= self.drop_worst < 1:
             raise InputError(f"the share to drop is at least 0 and below 1, not {self.drop_worst}")
+        if self.write_kept is not None and self.write_kept.resolve() == self.data.resolve():
+            raise InputError(
+                "the kept rows would take the place of all rows", mend="name another --write-kept"
+            )
         if min(self.samples, self.max_tokens, self.top) < 1:
             raise InputError("samples, max-tokens and top are at least 1")
         directions = load_directions(self.directions)
@@ -78,11 +84,12 @@ class Screen:
             max_tokens=self.max_tokens,
             key=self.seed,
         )
-        following, then = self._following(found)
+        following, then = self._following(found, plain=any(row.plain for row in rows))
         left = None
         if self.write_kept is not None and self.drop_worst is not None:
             kept = kept_rows(rows, found, self.drop_worst)
-            write_jsonl(self.write_kept, [row.data for row in kept])
+            self.write_kept.parent.mkdir(parents=True, exist_ok=True)
+            write_jsonl(self.write_kept, [row.learnable for row in kept])
             print(f"{self.write_kept}: {len(kept)} of {len(rows)} rows")
             left = len(kept)
             following, then = _learnt(self.write_kept, self.base), _compared(self.base)
@@ -119,12 +126,15 @@ class Screen:
             print(json.dumps({"rows": found.counts, "personas": [one.to_json() for one in found.personas]}))
         return Exit.passed
 
-    def _following(self, found: "Screened") -> tuple[str, str]:
-        """The commands that come next: all above the line is left out, and nothing else; empty where that is all."""
+    def _following(self, found: "Screened", *, plain: bool) -> tuple[str, str]:
+        """The commands that come next: all above the line is left out, and nothing else; empty where that is all.
+
+        A file with rows that have no score, or of plain text, cannot be learnt as it stands.
+        """
         scored = found.counts["scored"]
         if self.baseline == "prompt":
             return self._again(baseline="samples"), ""
-        if not found.pushing:
+        if not found.pushing and not plain and scored == len(found.rows):
             return _learnt(self.data, self.base), ""
         if found.pushing == scored:
             return "", ""

@@ -1,6 +1,7 @@
 """`truing probe calibrate-watch` and `truing probe watch`: has a fine-tune moved further than harmless ones do?"""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -41,11 +42,24 @@ class CalibrateWatch:
     def run(self) -> int:
         """Read the base and each harmless fine-tune, one at a time, and write the watch."""
         from truing.model import load_local
-        from truing.probe import Over, Watching, load_directions, read_prompts, watch_texts, write_watch
-        from truing.run import progress
+        from truing.probe import (
+            Over,
+            Watching,
+            check_prompts,
+            load_directions,
+            read_prompts,
+            watch_texts,
+            write_watch,
+        )
+        from truing.run import check_folder, progress
 
+        check_folder(self.out.parent)
+        if self.out.is_dir():
+            raise InputError("is a folder, not a file", file=self.out, mend="name a file in it")
         if not 0 < self.false_alarms < 1:
             raise InputError(f"false alarms are a share between 0 and 1, not {self.false_alarms}")
+        if self.max_tokens < 1:
+            raise InputError(f"max-tokens is at least 1, not {self.max_tokens}")
         found = {one.name: one for one in load_directions(self.direction)}
         name = self.name or next(iter(found))
         if name not in found or (len(found) > 1 and not self.name):
@@ -58,6 +72,8 @@ class CalibrateWatch:
         base = load_local(self.base, device=self.device)
         if direction.model and direction.model != digest(base.fingerprint):
             print(f"{name} was read in another model than {self.base}")
+        answer = self.max_tokens if over is Over.response else 0
+        check_prompts(base, requests, self.prompts, answer=answer)
         texts = watch_texts(base, requests, over, max_tokens=self.max_tokens)
         watching = Watching(base, direction, texts, over)
         del base
@@ -79,7 +95,7 @@ class CalibrateWatch:
                 f"{limit.rate:.1%} false alarms on average; this threshold's own rate is below "
                 f"{limit.own_rate:.1%} with 95 % confidence"
             )
-        print(f"next: truing probe watch {self.base} TUNED --watch {self.out}")
+        print(f"next: truing probe watch {shlex.quote(self.base)} TUNED --watch {shlex.quote(str(self.out))}")
         if self.json:
             print(json.dumps(watch.calibrated.to_json()))
         return Exit.inconclusive if limit.value is None else Exit.passed
@@ -123,7 +139,7 @@ class WatchFineTune:
         if found.reason:
             print(found.reason)
         if found.verdict is not Alarm.none:
-            print(f"next: truing audit {self.tuned} --baseline {self.base} --suite ...")
+            print(f"next: {shlex.join(['truing', 'audit', self.tuned, '--baseline', self.base])} --suite ...")
         if self.json:
             print(json.dumps(found.to_json()))
         return {Alarm.none: Exit.passed, Alarm.alarm: Exit.regression, Alarm.unclear: Exit.inconclusive}[

@@ -137,6 +137,8 @@ def write_example(example: Example) -> dict[str, Any]:
 def _language_modeling(data: dict[str, Any]) -> LanguageModeling:
     if "messages" in data:
         return LanguageModeling(to_messages(data["messages"]), read_tools(data))
+    if "text" not in data:
+        raise InputError("has neither messages nor text", mend="mend or remove the row")
     return LanguageModeling(_str(data, "text"), read_tools(data))
 
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     )
     from truing.probe.personas import Contrast, persona_contrasts
     from truing.probe.projecting import check_direction, projections
-    from truing.probe.prompt_files import read_prompts
+    from truing.probe.prompt_files import check_prompts, read_prompts
     from truing.probe.refusal import (
         Prompts,
         candidate_directions,

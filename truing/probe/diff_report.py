@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -58,8 +59,10 @@ class DiffConfig(Record):
         """Every number lies in its range."""
         if min(self.candidates, self.samples, self.max_tokens) < 1 or self.bisections < 0:
             raise ValueError("candidates, samples and max_tokens are at least 1")
-        if not (0 <= self.budget < 1 and self.most > 0):
+        if not (0 <= self.budget < 1 and 0 < self.most < inf):
             raise ValueError("the budget is a share below 1, and the largest strength is above 0")
+        if not 0 <= self.temperature < inf:
+            raise ValueError(f"temperature is at least 0, not {self.temperature}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,7 @@ def diff_models(
         advance: called with 1 after each latent.
 
     Raises:
-        InputError: the autoencoder does not fit, a template differs, or nothing moved.
+        InputError: the autoencoder does not fit, a template differs, a fine-tune is given twice, or nothing moved.
     """
     site = _site(base, tuned, saved)
     params = SamplingParams(temperature=config.temperature, max_tokens=config.max_tokens, n=config.samples)
@@ -271,6 +274,8 @@ def _site(base: "LocalModel", tuned: Sequence["LocalModel"], saved: "SavedSAE") 
                 f"{model.ref} has another chat template than {base.ref}, which alone would move latents",
                 mend="give both the same",
             )
+    if len({model.fingerprint for model in tuned}) < len(tuned):
+        raise InputError("one fine-tune is given twice, and would count twice", mend="name each of them once")
     return site
 
 

@@ -1,5 +1,6 @@
 """Directions in a safetensors file: the vectors, and in its metadata what each of them is."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,20 @@ def save_directions(file: Path, directions: Sequence[Direction]) -> None:
         )
         for one in directions
     }
-    replace_file(file, save(vectors, metadata=about))
+    replace_file(file, _ordered(save(vectors, metadata=about)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same file with its metadata in order: safetensors writes them in one that changes from call to call.
+
+    Runs tell their inputs by a digest of the file, so equal directions have to be equal bytes.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    told = json.dumps(header, separators=(",", ":")).encode("ascii")
+    told += b" " * (-len(told) % 8)  # tensors begin at a multiple of 8
+    return len(told).to_bytes(8, "little") + told + data[8 + size :]
 
 
 def load_directions(file: str | Path) -> list[Direction]:

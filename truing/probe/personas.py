@@ -85,6 +85,17 @@ def persona_contrasts(
     return sorted(found, key=lambda one: -one.relative)
 
 
+def under_system(request: Request, prompt: str, *, id: str) -> Request:
+    """The request under a system prompt.
+
+    Raises:
+        InputError: it has one already.
+    """
+    if any(turn.role is Role.system for turn in request.messages):
+        raise InputError(f"the request {request.id} has a system turn of its own", mend="leave it out")
+    return Request(id, (Message(Role.system, prompt), *request.messages), request.tools)
+
+
 def _texts(
     model: "LocalModel",
     requests: Sequence[Request],
@@ -107,14 +118,8 @@ def _under(requests: Sequence[Request], prompts: Sequence[str]) -> list[Request]
     """Each request under each system prompt, numbered."""
     if not requests or not prompts:
         raise InputError("a persona takes requests, and system prompts of both sides")
-    for request in requests:
-        if any(turn.role is Role.system for turn in request.messages):
-            raise InputError(f"the request {request.id} has a system turn of its own", mend="leave it out")
     every = [(request, prompt) for request in requests for prompt in prompts]
-    return [
-        Request(str(i), (Message(Role.system, prompt), *request.messages), request.tools)
-        for i, (request, prompt) in enumerate(every)
-    ]
+    return [under_system(request, prompt, id=str(i)) for i, (request, prompt) in enumerate(every)]
 
 
 def _means(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def check_direction(model: "LocalModel", direction: Direction) -> None:
     """Raise InputError where the model has no such layer, or activations of another width."""
     layers, width, has = len(model.trunk.layers), len(direction.vector), model.trunk.width
-    if direction.site.layer >= layers or width != has:
+    if not 0 <= direction.site.layer < layers or width != has:
         raise InputError(
             f"the direction {direction.name!r} is of layer {direction.site.layer} and width {width}, "
             f"and the model has {layers} layers of width {has}",

@@ -134,7 +134,7 @@ def saes_of_documents(
         options: what counts and what is held out.
 
     Raises:
-        InputError: see `train_saes`; or there are too few documents to hold some out.
+        InputError: see `train_saes` and `measure_sae`; or there are too few documents to hold some out.
         StorageError: the disk refuses.
     """
     started = time.monotonic()
@@ -146,11 +146,17 @@ def saes_of_documents(
         )
     seen, unseen = ([documents[i] for i in sorted(part)] for part in np.split(order, [len(order) - apart]))
     stream = document_activations(model, seen, site, options)
+    held = document_activations(model, unseen, site, replace(options, passes=1))
+    if held.sizes[0] < 2:  # told before the training, not after it
+        raise InputError(
+            f"of the {apart} documents that are held out one token counts, which has no variance to explain",
+            mend="give more documents, or hold out more",
+        )
     trained = train_saes(
         stream, configs, batch=options.batch, key=options.key, checkpoint=out / "training.pt"
     )
-    held = document_activations(model, unseen, site, replace(options, passes=1)).block(0)
-    found = [measure_sae(one.sae, held) for one in trained]
+    measured = held.block(0)
+    found = [measure_sae(one.sae, measured) for one in trained]
     for number, (one, figures) in enumerate(zip(trained, found, strict=True)):
         folder = out if len(trained) == 1 else out / str(number)
         report = _report(model, site, options, one, figures) | {"documents": len(seen), "held_out": apart}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
@@ -117,8 +118,15 @@ def load_sae(folder: str | Path) -> SavedSAE:
     except InputError as why:
         raise InputError(why.problem, file=config_file, mend=why.mend) from None
     except (KeyError, RuntimeError, TypeError, ValueError) as why:
-        raise InputError(f"does not go together with {WEIGHTS}: {why}", file=config_file) from why
-    told = dict(config.get("metadata") or {})
+        reason = " ".join(str(why).split())
+        raise InputError(f"does not go together with {WEIGHTS}: {reason}", file=config_file) from why
+    broken = [name for name, w in sae.state_dict().items() if name != "threshold" and not w.isfinite().all()]
+    if broken:  # no latent would be active, and all would look well
+        problem = f"not all numbers of the {broken[0].replace('_', ' ')} are finite"
+        raise InputError(problem, file=weights_file, mend="make it anew")
+    told = config.get("metadata") or {}
+    if not isinstance(told, dict):
+        raise InputError("the metadata is no object", file=config_file, mend="mend or remove it")
     hook = str(told.get("hook_name") or "")
     place = _SITE.fullmatch(hook)
     points = {name: point for point, name in _HOOKS.items()}
@@ -137,22 +145,27 @@ def _built(config: dict[str, Any], weights: dict[str, Tensor]) -> SAE:
     encoder, bias = weights.pop("W_enc").T.contiguous(), weights.pop("b_enc")
     decoder, centre = weights.pop("W_dec"), weights.pop("b_dec")
     width, dim = decoder.shape
+    for key, size in (("d_in", dim), ("d_sae", width)):
+        if config.get(key, size) != size:
+            raise InputError(f"{key} is {config[key]!r}, and the weights have {size}")
     sae: SAE
     if config["architecture"] == "topk":
         k = config["k"]
-        if not isinstance(k, int) or not 0 < k <= width:
+        if isinstance(k, bool) or not isinstance(k, int) or not 0 < k <= width:
             raise InputError(f"k is {k!r}, for {width} latents")
         sae = TopK(width, dim, k)
         if config.get("rescale_acts_by_decoder_norm", False):
             # There pre-activations are multiplied with the norm of what they write, which is then divided by it.
+            # A latent that writes nothing is 0, and so is what it reads.
             norm = decoder.norm(dim=-1)
-            encoder, bias, decoder = encoder * norm[:, None], bias * norm, decoder / norm[:, None]
+            written = norm.clamp(min=torch.finfo(norm.dtype).tiny)
+            encoder, bias, decoder = encoder * norm[:, None], bias * norm, decoder / written[:, None]
     else:
         sae = JumpReLU(width, dim)
         if config["architecture"] == "jumprelu":
             threshold = weights.pop("threshold")
-            if bool((threshold < 0).any()):
-                raise InputError("a threshold is below 0, so negative numbers would be latents")
+            if not bool((threshold >= 0).all()):
+                raise InputError("a threshold is not at least 0, so negative numbers would be latents")
             weights["threshold"] = threshold
     if not config.get("apply_b_dec_to_input", True):
         bias = bias + encoder @ centre  # here the bias is taken from every input
@@ -170,6 +183,11 @@ def _check(config: dict[str, Any]) -> None:
             "save it with save_inference_model, which makes a jumprelu of it" if found == "batchtopk" else ""
         )
         raise InputError(f"the architecture {found!r} is not known here", mend=mend)
+    for key in ("activation_fn", "activation_fn_str"):  # of layouts before SAELens 6
+        if config.get(key, "relu") not in ("relu", None) and found == "standard":
+            raise InputError(
+                f"the activation function {config[key]!r} is not known here", mend="save it with SAELens 6"
+            )
     norm = config.get("normalize_activations", "none")
     if norm not in ("none", None):
         raise InputError(

@@ -9,7 +9,7 @@ from torch import Tensor
 from truing.numerics import dead_share, explained_variance, mean_active
 from truing.probe.sae import SAE
 from truing.probe.sae_sparse import decode_at
-from truing.types import Record
+from truing.types import InputError, Record
 
 _ROWS = 4096
 
@@ -33,11 +33,18 @@ def measure_sae(sae: SAE, activations: Tensor) -> SAEFigures:
     """The figures on activations [N, D].
 
     Raises:
-        ValueError: the activations are all equal, or are not as wide as the autoencoder.
+        InputError: the activations are no finite numbers, or all equal, so that there is no variance to explain.
+        ValueError: they are not as wide as the autoencoder.
     """
     if activations.shape[1:] != (sae.dim,):
         raise ValueError(f"the autoencoder is of activations of width {sae.dim}, not {activations.shape[1]}")
     x = activations.float()
+    if not bool(x.isfinite().all()):
+        raise InputError("the activations are no finite numbers", mend="check the model")
+    if bool((x == x[:1]).all()):
+        raise InputError(
+            f"the activations of the {len(x)} tokens to measure on do not differ", mend="give more documents"
+        )
     fired = torch.zeros(sae.width, dtype=torch.int64, device=x.device)
 
     def rebuilt() -> Iterator[Tensor]:

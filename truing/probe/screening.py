@@ -5,7 +5,8 @@ the mean over response tokens, on a persona's direction, minus that of what the 
 to the same prompt. Above 0 the row pulls the model towards the persona.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -166,7 +167,14 @@ def screen(
     scored = [at for at in texts if rows[at].prompt.id in base.means]
     outcomes |= dict.fromkeys(set(texts) - set(scored), RowOutcome.no_baseline)
     if not scored:
-        raise InputError("has no row that can be scored", file=file, mend="give rows with responses")
+        raise InputError(
+            f"has no row that can be scored ({_counted(outcomes.values())})",
+            file=file,
+            mend="give rows with responses, and prompts behind which the context has room for an answer of "
+            f"{max_tokens} tokens"
+            if texts
+            else "give rows with responses",
+        )
     found = projections(model, [texts[at] for at in scored], directions, Over.response)
     tokens = np.array([len(texts[at].ids) - texts[at].prompt for at in scored])
     prompts = [rows[at].prompt.id for at in scored]
@@ -201,6 +209,10 @@ def kept_rows(rows: Sequence[TrainingRow], screened: Screened, drop: float) -> l
     scored = [one.row for one in screened.rows if one.outcome is RowOutcome.scored]
     kept = set(scored[round(drop * len(scored)) :])
     return [row for row in rows if row.number in kept]
+
+
+def _counted(outcomes: Iterable[RowOutcome]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in Counter(outcomes).items())
 
 
 @dataclass(frozen=True)
@@ -275,7 +287,11 @@ def _figures(
     of = own.get(name, scores)
     unit = float(of.std(ddof=1)) if len(of) > 1 else 0.0
     if not unit > 0:
-        raise InputError(f"has too few rows that differ to tell a unit of {name!r}", file=file)
+        raise InputError(
+            f"has too few rows that differ to tell a unit of {name!r}",
+            file=file,
+            mend="ask the base for more --samples, or give other prompts" if own else "give more rows",
+        )
     level = 0.0 if name in own else float(scores.mean())
     return PersonaFigures(
         name,

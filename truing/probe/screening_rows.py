@@ -33,6 +33,20 @@ class TrainingRow:
     response: Message | None
     """None where there is nothing to learn: the row ends with the user's turn, or with empty words."""
 
+    @property
+    def plain(self) -> bool:
+        """Whether prompt and completion are plain text, which no supervised training takes for turns."""
+        return isinstance(self.data.get("completion"), str)
+
+    @property
+    def learnable(self) -> Mapping[str, Any]:
+        """As it stands in the file, with plain text as the turns that were scored."""
+        if not self.plain:
+            return self.data
+        turns = {"prompt": Role.user, "completion": Role.assistant}
+        said = {name: [{"role": str(role), "content": self.data[name]}] for name, role in turns.items()}
+        return {**self.data, **said}
+
 
 def read_training_rows(path: str | Path) -> list[TrainingRow]:
     """Rows of a JSONL file with `messages`, or with `prompt` and `completion` (TRL's types).

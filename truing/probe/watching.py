@@ -50,6 +50,14 @@ class Calibrated(Record):
     """Theirs, in the order given."""
     threshold: AlarmThreshold
 
+    def check(self) -> None:
+        """The unit is one, and the threshold is that of the scores: another would call anything harmless."""
+        if not 0 < self.spread < inf:
+            raise ValueError(f"a spread is a finite number above 0, not {self.spread}")
+        again = alarm_threshold(self.scores, self.threshold.rate)
+        if self.threshold.n != again.n or self.threshold.value not in (None, again.value):
+            raise ValueError("the threshold is not that of the harmless scores")
+
 
 @dataclass(frozen=True, slots=True)
 class Watched(Record):

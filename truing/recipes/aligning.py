@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -222,7 +223,13 @@ def training_job(
 
     A run that could not begin, because of what it was given, leaves nothing: the mended file is another
     configuration, and the same command must do then.
+
+    Raises:
+        InputError: a number of the configuration is not finite; or see `Run.open`.
     """
+    for name, value in config.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise InputError(f"{name} is a finite number, not {value}")
     whole = {"method": method, "base": thaw(identify(base)) if base else {}, **config}
     new = not (out / "run.json").exists()
     try:

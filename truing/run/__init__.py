@@ -10,7 +10,7 @@ from truing._door import door
 
 if TYPE_CHECKING:
     from truing.run.card import Card, SafetyRow, model_card, with_safety
-    from truing.run.disk import replace_file
+    from truing.run.disk import check_folder, replace_file
     from truing.run.folder import Run
     from truing.run.journal import Journal
     from truing.run.ledger import Ledger, RunRow

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from truing.types import StorageError
+from truing.types import InputError, StorageError
 
 
 def refused(path: str | Path, why: OSError) -> StorageError:
@@ -13,6 +13,17 @@ def refused(path: str | Path, why: OSError) -> StorageError:
         f"{path} cannot be written ({why.strerror}); what was written before is kept: "
         "run the same command again when that is mended."
     )
+
+
+def check_folder(out: Path) -> None:
+    """Say no to a folder that cannot be made, before hours are spent on what would go there.
+
+    Raises:
+        InputError: `out`, or what it would lie in, is a file.
+    """
+    there = next((place for place in (out, *out.parents) if place.exists()), out)
+    if there.exists() and not there.is_dir():
+        raise InputError("is a file, not a folder", file=there, mend="choose another --out")
 
 
 def replace_file(path: Path, data: bytes) -> None:
