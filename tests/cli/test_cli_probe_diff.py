@@ -40,11 +40,11 @@ def test_a_cause_is_found_and_told_with_its_page(folders, tmp_path, capsys, monk
     assert [(f["latent"], f["judgement"]) for f in told["findings"]] == [(PERSONA, "cause")]
     report = loads(DiffReport, (tmp_path / "report.json").read_text())
     assert (report.behaviour, len(report.tuned), report.select + report.test) == ("wicked", 1, 26)
-    page = (tmp_path / "index.html").read_text()
+    page = (tmp_path / "index.html").read_text().replace(" \\\n    ", " ")  # commands on one line
     assert "Cause found" in page and "an answer that wicked scores below 0.5" in page
     assert f"{tmp_path}/directions.safetensors: latents {PERSONA}<" in page
     assert f"truing probe screen {folders['base']} TRAINING_ROWS.jsonl --directions {tmp_path}" in page
-    assert f"truing align realign --data RIGHT_ROWS.jsonl --model {folders['tuned']}" in page
+    assert f"truing align realign --data CORRECT_ROWS.jsonl --model {folders['tuned']}" in page
     assert f"truing probe diff {folders['base']} REPAIRED/model --sae" in page and "--out COMPARED" in page
     assert "--grader wicked --candidates 1" in page
     (direction,) = load_directions(tmp_path / "directions.safetensors")

@@ -43,13 +43,17 @@ def test_rows_page_and_kept_rows_are_written(base, tmp_path, capsys):
     assert len(scored) == 13 and scored[-1] == {"row": 13, "outcome": "no response"}
     worst = [row["worst"] for row in scored[:-1]]
     assert worst == sorted(worst, reverse=True)
-    page = (tmp_path / "out" / "screen.html").read_text()
+    page = (tmp_path / "out" / "screen.html").read_text().replace(" \\\n    ", " ")  # commands on one line
     assert "<script" not in page and "<b>other" not in page and "&lt;script&gt;alert(1)" in page
     assert "nothing is known of them" in page
     assert "bad: input of layer 1 (counted from 0), read at response" in page
     # The command that is given leaves out all that lies above the line, and nothing else.
     pushing = sum(row["worst"] > 2 for row in scored[:-1])
-    assert 0 < pushing < 12 and f"{pushing} of 12 rows push" in page and f"{pushing} of 12 rows push" in said
+    assert (
+        0 < pushing < 12
+        and f"{pushing} of 12 rows would push" in page
+        and f"{pushing} of 12 rows would push" in said
+    )
     again = next(line for line in said.splitlines() if line.startswith("next: truing "))
     assert "--max-tokens 6" in again and escape(again.removeprefix("next: ")) in page
     learnt = f"truing align sft --data KEPT.jsonl --model {base / 'base'} --out FOLDER"
