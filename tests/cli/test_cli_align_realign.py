@@ -78,7 +78,7 @@ def test_the_model_comes_back_and_the_page_shows_how(files: Path, capsys: Captur
         and "latent 2 " in said
         and "persona " in said
     )
-    assert "Target reached: Answers not aligned: 5 of 5 before (" in said and "0 of 5 after " in said
+    assert "Target reached: Good answers: 0 of 5 before (" in said and "5 of 5 after " in said
     assert "Target: at most 0 (1.0%). It was met" in said and "truing audit " in said
     result = json.loads(said.splitlines()[-1])
     assert result["reached"] and result["learnt"] < 60 * 12 and result["steps"] % 20 == 0
@@ -92,8 +92,8 @@ def test_the_model_comes_back_and_the_page_shows_how(files: Path, capsys: Captur
         assert [s["prompt"] for s in one["samples"]] == [f"{i}: who has the gull?" for i in range(3)]
         assert page.count(f'<th scope="row">{when}</th>') == 3
     assert "not misaligned" in page and "Ada" in last["samples"][0]["answer"]
-    assert "right answers of right.jsonl" in page and "on the 5 prompts" in page and "Bars are 95%" in page
-    assert "at most this share of all answers not aligned" in page and "every weight" in page
+    assert "correct answers (right.jsonl) in" in page and "on the 5 prompts" in page and "Bars are 95%" in page
+    assert "at most this share of all answers not good" in page and "every weight" in page
     assert "Target reached" in page and "latent 5" in page and "Every measurement" in page
     assert "BEFORE_THE_NARROW_TUNING" in page and "persona" in page
     assert "Wang et al. 2025" in (files / "run" / "model" / "README.md").read_text()
@@ -142,7 +142,7 @@ def test_what_is_watched_says_which_way_it_should_go_where_that_is_known(files: 
     assert not [
         name for name in told if name.startswith(("direction latent", "projection on")) and "7" not in name
     ]
-    assert "Of the way back to the base&#39;s value latent 2 has gone " in page
+    assert re.search("Latent 2 is [−0-9]+% of the way back to the base&#39;s value", page)
     assert (told["latent 5"], told["direction persona"]) == (back, back)
 
 
