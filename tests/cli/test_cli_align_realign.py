@@ -79,7 +79,7 @@ def test_the_model_comes_back_and_the_page_shows_how(files: Path, capsys: Captur
         and "persona " in said
     )
     assert "Target reached: Good answers: 0 of 5 before (" in said and "5 of 5 after " in said
-    assert "Target: at most 0 (1.0%). It was met" in said and "truing audit " in said
+    assert "Target: at most 0 of 5 not good (1.0% of all). It was met" in said and "truing audit " in said
     result = json.loads(said.splitlines()[-1])
     assert result["reached"] and result["learnt"] < 60 * 12 and result["steps"] % 20 == 0
     assert result == json.loads((files / "run" / "result.json").read_text())
@@ -92,7 +92,9 @@ def test_the_model_comes_back_and_the_page_shows_how(files: Path, capsys: Captur
         assert [s["prompt"] for s in one["samples"]] == [f"{i}: who has the gull?" for i in range(3)]
         assert page.count(f'<th scope="row">{when}</th>') == 3
     assert "not misaligned" in page and "Ada" in last["samples"][0]["answer"]
-    assert "correct answers (right.jsonl) in" in page and "on the 5 prompts" in page and "Bars are 95%" in page
+    assert (
+        "correct answers (right.jsonl) in" in page and "on the 5 prompts" in page and "Bars are 95%" in page
+    )
     assert "at most this share of all answers not good" in page and "every weight" in page
     assert "Target reached" in page and "latent 5" in page and "Every measurement" in page
     assert "BEFORE_THE_NARROW_TUNING" in page and "persona" in page
