@@ -76,7 +76,7 @@ def realigned(
 def merged(ground: Ground, adapter: Path) -> Path:
     """The whole model of an adapter."""
     place = ground.folder / "models" / f"whole-{adapter.name}"
-    return place if place.is_dir() else merge_adapter(str(adapter), place, device="cpu")
+    return place if place.is_dir() else merge_adapter(str(adapter), place, device="cpu").folder
 
 
 STEERING, PENALTY, KL = "preventative steering", "latent penalty", "off-domain KL"

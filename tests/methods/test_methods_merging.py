@@ -1,5 +1,7 @@
 """An adapter merged into its base model: the same outputs from an ordinary folder."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from truing.cli.app import main
 from truing.methods import SFTConfig, finetune, merge_adapter
+from truing.methods.merging import merge_layers
 from truing.model import load_local
 from truing.types import InputError, Message, Role
 
@@ -34,7 +37,9 @@ def test_a_merged_model_computes_what_the_adapter_does_and_needs_no_peft(
     base = str(checkpoint(family))
     if family != "llama":
         adapter = finetune(base, ROWS, tmp_path / "adapter", CONFIG, what="a test", data="rows").folder
-    out = merge_adapter(str(adapter), tmp_path / "whole")
+    made = merge_adapter(str(adapter), tmp_path / "whole")
+    out = made.folder
+    assert made.lost == 0 and not made.warning and made.stored == "float32"
     assert not (out / "adapter_config.json").exists() and "merged" in (out / "README.md").read_text()
     ids = torch.tensor([[5, 9, 200, 17]])
     with torch.no_grad():
@@ -52,6 +57,41 @@ def test_what_is_merged_can_be_tuned_further_and_the_adapter_alone_says_how(
     assert main(["align", "merge", "--model", str(adapter), "--out", str(tmp_path / "whole"), "--json"]) == 0
     assert str(tmp_path / "whole") in capsys.readouterr().out.splitlines()[-1]
     finetune(str(tmp_path / "whole"), ROWS, tmp_path / "further", SFTConfig(), what="a test", data="rows")
+
+
+def test_what_rounding_takes_of_the_change_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    base = tmp_path / "base"
+    AutoModelForCausalLM.from_pretrained(checkpoint("llama")).to(torch.bfloat16).save_pretrained(base)
+    for file in checkpoint("llama").glob("*token*"):
+        (base / file.name).write_bytes(file.read_bytes())
+    (base / "chat_template.jinja").write_bytes((checkpoint("llama") / "chat_template.jinja").read_bytes())
+    gentle, adapter = replace(CONFIG, learning_rate=1e-5), tmp_path / "adapter"
+    finetune(str(base), ROWS, adapter, gentle, what="a test", data="rows")
+    argv = ["align", "merge", "--model", str(adapter), "--out", str(tmp_path / "whole"), "--json"]
+    assert main(argv) == 0
+    said = capsys.readouterr().out
+    told = json.loads(said.splitlines()[-1])
+    change = rounding = 0.0
+    exact = load_local(adapter, dtype="float32").net
+    merge_layers(exact, str(adapter), torch.float32)
+    before, after, wide = (
+        dict(net.state_dict())
+        for net in (
+            load_local(base, dtype="float32").net,
+            load_local(tmp_path / "whole", dtype="float32").net,
+            exact,
+        )
+    )
+    for name, weight in wide.items():
+        change += float((weight - before[name]).double().square().sum())
+        rounding += float((after[name] - weight).double().square().sum())
+    assert told["lost"] == pytest.approx((rounding / change) ** 0.5, rel=1e-3) and told["lost"] > 0.1
+    warned = f"{told['lost']:.0%} of the change is lost to rounding in bfloat16"
+    assert warned in said and warned in (tmp_path / "whole" / "README.md").read_text()
 
 
 def test_a_whole_model_and_a_broken_adapter_are_one_sentence(tmp_path: Path, adapter: Path) -> None:

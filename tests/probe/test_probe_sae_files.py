@@ -174,3 +174,13 @@ def test_saelens_opens_our_files_and_we_open_its():
     from bench.sae_exchange import exchanged
 
     assert exchanged()
+
+
+def test_a_layout_from_before_version_6_names_its_model_and_hook_outside_the_metadata(tmp_path):
+    save_sae(tmp_path, SavedSAE(made(JumpReLU), "m", Site(2, Point.mlp)))
+    config = json.loads((tmp_path / "cfg.json").read_text())
+    old = config | {name: config["metadata"][name] for name in ("hook_name", "model_name")}
+    del old["metadata"]
+    (tmp_path / "cfg.json").write_text(json.dumps(old))
+    found = load_sae(tmp_path)
+    assert (found.model, found.site) == ("m", Site(2, Point.mlp))

@@ -27,8 +27,10 @@ class Merge:
         """Merge, and say where the model lies."""
         from truing.methods import merge_adapter
 
-        folder = merge_adapter(self.model, self.out, device=self.device)
-        print(f"{folder}: a whole model, which opens without the adapter")
+        made = merge_adapter(self.model, self.out, device=self.device)
+        print(f"{made.folder}: a whole model, which opens without the adapter")
+        if made.warning:
+            print(made.warning)
         if self.json:
-            print(json.dumps({"model": str(folder), "adapter": self.model}))
+            print(json.dumps({"model": str(made.folder), "adapter": self.model, "lost": made.lost}))
         return Exit.passed

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from truing.methods.held_out import PROXY
     from truing.methods.instructgpt import PPO_PRESETS, Mixed, PPOTuningConfig, make_start, tune_by_ppo
     from truing.methods.linear_reward import LinearRewardConfig, LinearRewardTrained, train_linear_reward
-    from truing.methods.merging import merge_adapter
+    from truing.methods.merging import Merged, merge_adapter
     from truing.methods.policy_prompts import PolicyPrompts, read_prompts
     from truing.methods.policy_saving import PolicyRun, PolicyTuned, measured_before
     from truing.methods.pretraining import read_pretraining

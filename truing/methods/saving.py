@@ -12,6 +12,8 @@ from truing.run import Card, model_card, rank, world_size
 from truing.types import InputError
 
 if TYPE_CHECKING:
+    from torch import dtype
+
     from truing.model import LocalModel
 
 
@@ -44,14 +46,19 @@ def place_to_load(device: str) -> str:
 
 def save_policy(model: "LocalModel", adapter: Any | None, ref: str, folder: Path) -> None:
     """Save the adapter, or the whole model in the numbers that `ref` is stored in, and the tokenizer."""
-    from transformers import AutoConfig
-
     if adapter is not None:
         save_net(adapter, folder)
     else:
-        stored = AutoConfig.from_pretrained(find_folder(ref)).dtype
-        save_net(model.net, folder, stored or model.net.dtype)
+        save_net(model.net, folder, stored_type(model, ref))
     model.chat.tokenizer.save_pretrained(folder)
+
+
+def stored_type(model: "LocalModel", ref: str) -> "dtype":
+    """The numbers that the weights of `ref` are stored in; where its configuration has none, those of `model`."""
+    from transformers import AutoConfig
+
+    stored: dtype | None = AutoConfig.from_pretrained(find_folder(ref)).dtype
+    return stored or model.net.dtype
 
 
 def refuse_taken(out: Path) -> None:

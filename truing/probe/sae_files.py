@@ -127,6 +127,8 @@ def load_sae(folder: str | Path) -> SavedSAE:
     told = config.get("metadata") or {}
     if not isinstance(told, dict):
         raise InputError("the metadata is no object", file=config_file, mend="mend or remove it")
+    # Before SAELens 6 these stood outside.
+    told = {name: config[name] for name in ("hook_name", "model_name") if name in config} | told
     hook = str(told.get("hook_name") or "")
     place = _SITE.fullmatch(hook)
     points = {name: point for point, name in _HOOKS.items()}
