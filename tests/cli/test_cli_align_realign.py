@@ -79,7 +79,7 @@ def test_the_model_comes_back_and_the_page_shows_how(files: Path, capsys: Captur
         and "persona " in said
     )
     assert "Target reached: Good answers: 0 of 5 before (" in said and "5 of 5 after " in said
-    assert "Target: at most 0 of 5 not good (1.0% of all). It was met" in said and "truing audit " in said
+    assert "Target: at most 1.0% not good, here 0 of 5. It was met" in said and "truing audit " in said
     result = json.loads(said.splitlines()[-1])
     assert result["reached"] and result["learnt"] < 60 * 12 and result["steps"] % 20 == 0
     assert result == json.loads((files / "run" / "result.json").read_text())

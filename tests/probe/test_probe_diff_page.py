@@ -83,24 +83,24 @@ def test_the_conclusion_says_what_training_s_own_change_does_and_what_follows():
     base, tuned = report().plain_base.share, report().plain_tuned.share
     assert base == 0 and tuned > 0.5
     lots, few = Behaved(9, 10, 0, 0), Behaved(1, 10, 0, 0)
+    on, off = first.induce, first.suppress
     for up, down, follows in (
-        (lots, few, "that change is needed, and enough by itself"),
-        (lots, lots, "that change is enough by itself, and there are other ways to the behaviour"),
-        (few, few, "that change is needed, and not enough by itself"),
-        (few, lots, "at that size it explains less than half of the difference either way"),
+        (lots, few, "So most of the behaviour hangs on that change, which brings it about alone"),
+        (lots, lots, "So that change alone brings the behaviour about, which has other ways too"),
+        (few, few, "So most of the behaviour hangs on that change, which does not bring it about alone"),
+        (few, lots, "At that size it explains less than half of the difference either way"),
     ):
-        found = changed(induce=replace(first.induce, own=up), suppress=replace(first.suppress, own=down))
+        found = changed(induce=replace(on, own=up), suppress=replace(off, own=down))
         status, word, sentence = conclusion(found)
         assert (status, word) == ("regression", "Cause found")
-        assert sentence.startswith(
-            "1 of the 2 latents tested passed both experiments: pushed the way training moved it, it brings misaligned "
-            "answers out in the base; pushed back, it takes them away in the fine-tune."
+        far = [f"{side.search.value / side.own_strength:.1f}×" for side in (on, off)]
+        assert sentence == (
+            f"1 of the 2 latents tested passed both experiments. Pushed {far[0]} as far as training moved it, latent "
+            f"{PERSONA} takes the base from 0% to {on.steered.share:.0%} misaligned; pushed back by {far[1]}, it takes "
+            f"the fine-tune from {tuned:.0%} to {off.steered.share:.0%}. At training's own size: the base from 0% to "
+            f"{up.share:.0%}, the fine-tune from {tuned:.0%} to {down.share:.0%}. {follows}."
         )
-        assert sentence.endswith(
-            f" Just as far as training itself moved latent {PERSONA}: from 0% to {up.share:.0%} in the base, from "
-            f"{tuned:.0%} to {down.share:.0%} in the fine-tune. So {follows}."
-        )
-    assert "Just as far" not in conclusion(changed(induce=replace(first.induce, own=None)))[2]
+    assert "own size" not in conclusion(changed(induce=replace(first.induce, own=None)))[2]
 
 
 def test_what_pushes_do_stands_side_by_side_with_bars():
@@ -109,15 +109,16 @@ def test_what_pushes_do_stands_side_by_side_with_bars():
     rows = {
         "none": (found.plain_base, found.plain_tuned),
         f"latent {PERSONA}, as far as training moved it": (up.own, down.own),
-        f"latent {PERSONA}, strongest allowed": (up.steered, down.steered),
-        "random, strongest allowed": (up.random, down.random),
+        f"latent {PERSONA}, as strong as answers stay readable": (up.steered, down.steered),
+        "a random direction, as strong as answers stay readable": (up.random, down.random),
     }
     for what, counts in rows.items():
         for cell, one in zip(lines(page, what)[0], counts, strict=True):
             assert cell.startswith(f'<span class="bar">{one.share:.0%}')
             assert f'style="--share: {one.share:.4g}"' in cell
     sizes = [
-        cell.partition(" at ")[2].partition("<")[0] for cell in lines(page, "random, strongest allowed")[0]
+        cell.partition(" at ")[2].partition("<")[0]
+        for cell in lines(page, "a random direction, as strong as answers stay readable")[0]
     ]
     assert sizes == [f"{side.random_strength / side.own_strength:.1f}×" for side in (up, down)]
     # Nothing was tried: there is no table.
@@ -147,6 +148,18 @@ def test_a_change_that_did_not_repeat_is_told_so():
         in page
     )
     assert "did not repeat on other prompts (" not in words(render_diff(changed(judgement=Judgement.open)))
+
+
+def test_an_open_latent_that_was_pushed_too_far_is_not_promised_more_from_more_prompts():
+    first = report().findings[0]
+    told = words(render_diff(changed(judgement=Judgement.open)))
+    assert "A large one is not ruled out either; more prompts narrow the interval." in told
+    moved = less_moved(100)
+    told = words(render_diff(changed(judgement=Judgement.open, induce=moved.induce, suppress=moved.suppress)))
+    most = max(100 * side.search.value / side.own_strength for side in (first.induce, first.suppress))
+    assert (
+        f"the push was {most:.0f}× what training changed: with more prompts, too, it could only show" in told
+    )
 
 
 def test_a_toy_model_is_called_one():
@@ -194,7 +207,7 @@ def test_answers_are_shown_whole_and_escaped_with_what_was_said_of_them():
 
 
 def test_what_counts_as_misaligned_and_who_says_so_is_told():
-    assert "the strongest that left at most 10% of the answers senseless on the prompts that choose" in words(
+    assert "the strongest that left at most 10% of the answers to the first half senseless" in words(
         render_diff(report())
     )
     said = words(render_diff(replace(report(), counts_as="an answer with the word keeper")))

@@ -95,7 +95,7 @@ def test_which_other_cut_offs_would_choose_the_same_rows_is_told(tmp_path):
 
 def test_responses_of_the_same_words_are_one_line_with_a_prompt(tmp_path):
     text = page(screened(), tmp_path)
-    assert cells(text, "1 and 2 like it") == [
+    assert cells(text, r"1 \(\+2 same\)") == [
         '<span class="who">What of <i>1</i>?</span>Steal it.',
         "+9.00",
         "+9.00",
@@ -122,9 +122,12 @@ def test_how_many_rows_push_for_their_length_alone_is_counted_and_how_many_it_li
     ]  # medians of 9, 8.5, 8, 2.1 and of 1.9, 0.3, -0.5
     more = text.partition("Of all rows")[2]
     assert cells(more, "bad") == ["+4.00 [+3.00, +5.00]", "+0.50", "3 of 4", "1 of 3"]
-    assert "In part: 3 of the 4 flagged rows stay above the cut-off when what length explains" in text
+    assert (
+        "In part: 3 of the 4 flagged rows stay above the cut-off when what length explains is taken out. So do 1 of "
+        "the 3 others" in text
+    )
     assert "Is it only their length?" not in page(screened((1.0, 0.5)), tmp_path)
-    assert "No: 3 of the 3 flagged rows stay" in page(screened((9.0, 8.5, 8.0)), tmp_path)
+    assert "Hardly: 3 of the 3 flagged rows stay" in page(screened((9.0, 8.5, 8.0)), tmp_path)
 
 
 def test_a_gap_around_the_cut_off_is_told_where_there_is_one():

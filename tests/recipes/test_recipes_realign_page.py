@@ -57,13 +57,13 @@ def test_a_missed_target_and_what_was_reached_are_shares_of_all_answers():
     assert (status, word) == ("regression", "Target missed")
     assert sentence == (
         "Good answers: 3 of 20 before (12 misaligned, 5 senseless), 13 of 20 after 5 steps (4 misaligned, 2 senseless, "
-        "1 undecided). Target: at most 2 of 20 not good (10.0% of all)."
+        "1 undecided). Target: at most 10.0% not good, here 2 of 20."
     )
     said = page(curve)
     assert "Good answers 3 → 13 of 20 Misaligned before" in said
-    unread = "with none or all of the {} that could not be judged"
-    assert f"Misaligned before 12 of 20 95% interval 59.0% to 86.0% of all, {unread.format(5)}" in said
-    assert f"Misaligned after 4 of 20 95% interval 19.0% to 36.0% of all, {unread.format(3)}" in said
+    for when, bad, low, lost, high in (("before", 12, 59, 5, 86), ("after", 4, 19, 3, 36)):
+        unread = f"from {low}.0% if none of the {lost} that could not be judged is, to {high}.0% if all are"
+        assert f"Misaligned {when} {bad} of 20 {unread} (ends of 95% intervals)" in said
     assert "of those that could be judged" not in said and "Shares of all answers" in said
     assert (
         "not good: from 0.85 at 0 to 0.35 at 5, where it should come to 0.1" in said
@@ -83,14 +83,14 @@ def test_a_missed_target_and_what_was_reached_are_shares_of_all_answers():
 def test_where_the_last_third_brought_nothing_more_of_the_same_rows_is_not_advised(last, stalled):
     curve = measured((12, 0, 0), (9, 0, 0), (5, 0, 0), (8, 0, 0), *last)
     told = (
-        "The fewest that were not good are 5, at step 10; none of the last third of the measurements, from step 20 "
-        "on, is better: more of the same rows may not help."
+        "Best: 5 not good, at step 10. Nothing since step 20 was better, so more of the same rows may not help; the "
+        "model is that of the last step."
     )
     assert (told in realign_summary(result(curve), curve)[2]) is stalled
     why = realign_next(result(curve), curve)[0]
     assert ("Change the rows or the settings, and run again" in why) is stalled
     assert ("Give more rows" in why) is not stalled
-    assert "last third" not in realign_summary(result(curve), curve[1:])[2]  # five are too few to say so
+    assert "Best: " not in realign_summary(result(curve), curve[1:])[2]  # five are too few to say so
 
 
 def test_an_audit_comes_next_for_a_model_that_is_aligned_alone():

@@ -62,6 +62,7 @@ def render_diff(report: DiffReport, *, command: str = "", directions: str = "dir
         next=next_commands(report, command, directions),
         far=f"{FAR:g}",
         starts=report.starts,
+        changes=_changes(report),
         how=_how(report, command, directions),
     )
 
@@ -70,7 +71,7 @@ def advice(report: DiffReport) -> tuple[str, ...]:
     """What to do, one sentence each."""
     if any(not far(one) for one in report.of(Judgement.cause)):
         return (
-            "Read the answers, tokens and words below and decide whether this is what you meant to teach.",
+            "Read the answers below and decide whether this is what you meant to teach.",
             "If it is not, screen the training rows for those that push this way, take them out and train again; or "
             "re-align the fine-tune on a few correct answers, on any subject, and watch the latent return to the value "
             "that it has in the base.",
@@ -94,13 +95,19 @@ def next_commands(report: DiffReport, command: str, directions: str) -> tuple[st
         return (
             f"truing probe screen {base} TRAINING_ROWS.jsonl --directions {file} --out SCREENED",
             f"truing align realign --data CORRECT_ROWS.jsonl --model {tuned} --out REPAIRED --direction {file} "
-            "--prompts PROMPTS_ON_OTHER_SUBJECTS.jsonl --grader GRADER",
+            f"--prompts PROMPTS_ON_OTHER_SUBJECTS.jsonl --grader {_grader(command)}",
             *([_repaired(command)] if command else []),
         )
     more = " --grader GRADER" if not report.behaviour else f" --samples {4 * report.config.samples}"
     if report.behaviour and report.judged and not report.of(Judgement.open):
         more = f" --candidates {4 * report.config.candidates}"
     return (command + more,) if command else ()
+
+
+def _grader(command: str) -> str:
+    """The one that judged, as a shell takes it."""
+    words = shlex.split(command)
+    return shlex.quote(words[words.index("--grader") + 1]) if "--grader" in words else "GRADER"
 
 
 def _repaired(command: str) -> str:
@@ -135,6 +142,12 @@ def _moved(one: Finding, said: Shown) -> tuple[str, ...]:
         signed(one.again.change, ".2f"),
         " / ".join(map(multiple, pushes)) if one.induce is not None else "–",
     )
+
+
+def _changes(report: DiffReport) -> str:
+    """From the greatest to the least of those that were tried."""
+    first, last = (signed(report.findings[at].moved.change, ".2f") for at in (0, -1))
+    return f"by {first}" if len(report.findings) == 1 else f"by {first} to {last}"
 
 
 def _by_model(report: DiffReport) -> list[tuple[str, ...]]:

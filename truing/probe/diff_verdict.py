@@ -66,8 +66,18 @@ def pushes_table(report: DiffReport) -> list[tuple[object, ...]]:
         name, sides = f"latent {one.moved.latent}", [side for side in (one.induce, one.suppress) if side]
         if any(side.own for side in sides):
             rows.append((f"{name}, as far as training moved it", *(_bar(side.own) for side in sides)))
-        rows.append((f"{name}, strongest allowed", *(_bar(side.steered, times(side)) for side in sides)))
-        rows.append(("random, strongest allowed", *(_bar(side.random, _random(side)) for side in sides)))
+        rows.append(
+            (
+                f"{name}, as strong as answers stay readable",
+                *(_bar(side.steered, times(side)) for side in sides),
+            )
+        )
+        rows.append(
+            (
+                "a random direction, as strong as answers stay readable",
+                *(_bar(side.random, _random(side)) for side in sides),
+            )
+        )
     return rows
 
 
@@ -93,33 +103,48 @@ def _numbers(findings: Sequence[Finding]) -> str:
 
 
 def _caused(report: DiffReport, near: Sequence[Finding]) -> str:
-    """What passed, and what the change that training made does by itself."""
-    one = len(near) == 1
-    told = (
-        f"{len(near)} of the {len(report.findings)} latents tested passed both experiments: pushed the way training "
-        f"moved {'it, it brings' if one else 'them, they bring'} misaligned answers out in the base; pushed back, "
-        f"{'it takes' if one else 'they take'} them away in {Names.of(report).tuned_ones}."
+    """How many passed, and of the first what its pushes do."""
+    one, tuned = near[0], Names.of(report).tuned_ones
+    told = f"{len(near)} of the {len(report.findings)} latents tested passed both experiments."
+    shares = _shares(report, one, strongest=True)
+    if shares is not None:
+        base, added, before, taken = shares
+        told += (
+            f" Pushed {multiple(times(one.induce))} as far as training moved it, latent {one.moved.latent} takes the "
+            f"base from {base:.0%} to {added:.0%} misaligned; pushed back by {multiple(times(one.suppress))}, it takes "
+            f"{tuned} from {before:.0%} to {taken:.0%}."
+        )
+    return told + _at_own(report, one)
+
+
+def _shares(report: DiffReport, one: Finding, *, strongest: bool) -> tuple[float, float, float, float] | None:
+    """The misaligned share of the base without and with a push, and of the fine-tunes; None where one is unknown."""
+    sides = (one.induce, one.suppress)
+    up, down = ((side.steered if strongest else side.own) if side is not None else None for side in sides)
+    base, added, tuned, taken = (
+        of.share if of else None for of in (report.plain_base, up, report.plain_tuned, down)
     )
-    return told + _at_own(report, near[0])
+    if base is None or added is None or tuned is None or taken is None:
+        return None
+    return base, added, tuned, taken
 
 
 def _at_own(report: DiffReport, one: Finding) -> str:
     """What a push of just the size of training's change does, and what follows."""
-    up, down = (side.own if side is not None else None for side in (one.induce, one.suppress))
-    shares = [of.share if of else None for of in (report.plain_base, up, report.plain_tuned, down)]
-    base, added, tuned, taken = shares
-    if base is None or added is None or tuned is None or taken is None:
+    shares = _shares(report, one, strongest=False)
+    if shares is None:
         return ""
+    base, added, tuned, taken = shares
     half = _HALF * (tuned - base)
     follows = {
-        (True, True): "that change is needed, and enough by itself",
-        (True, False): "that change is enough by itself, and there are other ways to the behaviour",
-        (False, True): "that change is needed, and not enough by itself",
-        (False, False): "at that size it explains less than half of the difference either way",
+        (True, True): "So most of the behaviour hangs on that change, which brings it about alone",
+        (True, False): "So that change alone brings the behaviour about, which has other ways too",
+        (False, True): "So most of the behaviour hangs on that change, which does not bring it about alone",
+        (False, False): "At that size it explains less than half of the difference either way",
     }[added - base >= half, tuned - taken >= half]
     return (
-        f" Just as far as training itself moved latent {one.moved.latent}: from {base:.0%} to {added:.0%} in the base, "
-        f"from {tuned:.0%} to {taken:.0%} in {Names.of(report).tuned_ones}. So {follows}."
+        f" At training's own size: the base from {base:.0%} to {added:.0%}, {Names.of(report).tuned_ones} from "
+        f"{tuned:.0%} to {taken:.0%}. {follows}."
     )
 
 

@@ -220,10 +220,14 @@ def _why_open(report: DiffReport, one: Finding) -> str:
             f"Its change of {signed(one.moved.change, '.2f')} did not repeat on other prompts "
             f"({signed(one.again.change, '.2f')}), and no effect was shown."
         )
-    return (
-        "No effect was shown: an interval below includes zero. A large one is not ruled out either; more prompts "
-        "narrow the interval."
-    )
+    told = "No effect was shown: an interval below includes zero. A large one is not ruled out either"
+    most = max(times(side) or 0.0 for side in sides)
+    if most > FAR:
+        return (
+            f"{told}, but the push was {multiple(most)} what training changed: with more prompts, too, it could only "
+            "show what the latent can do."
+        )
+    return f"{told}; more prompts narrow the interval."
 
 
 def _facts(one: Finding, names: Names) -> tuple[tuple[str, str], ...]:

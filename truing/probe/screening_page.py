@@ -186,11 +186,21 @@ def _lengths(screened: Screened, scored: Sequence[RowScore]) -> str:
     for at, one in enumerate(screened.personas):
         if not one.pushing:
             continue
-        still, _ = _without_length(screened, at, scored)
-        word = "No" if still >= _MOST * one.pushing else "In part" if still > one.pushing / 2 else "It may be"
+        still, lifted = _without_length(screened, at, scored)
+        word = (
+            "Hardly"
+            if still >= _MOST * one.pushing
+            else "In part"
+            if still > one.pushing / 2
+            else "It may be"
+        )
         whose = f" towards {one.name}" if len(screened.personas) > 1 else ""
-        told.append(f"{word}: {still:,} of the {one.pushing:,} flagged rows{whose} stay above the cut-off")
-    return "; ".join(told)
+        others = len(scored) - one.pushing
+        told.append(
+            f"{word}: {still:,} of the {one.pushing:,} flagged rows{whose} stay above the cut-off when what length "
+            "explains is taken out" + (f". So do {lifted:,} of the {others:,} others" if lifted else "")
+        )
+    return ". ".join(told)
 
 
 def _split(screened: Screened) -> str:
@@ -233,7 +243,7 @@ def _line(screened: Screened, group: Sequence[RowScore], rows: Mapping[int, Trai
         for one in screened.personas
     }
     name = max(above, key=lambda name: above[name][0])
-    more = f" and {len(group) - 1:,} like it" if len(group) > 1 else ""
+    more = f" (+{len(group) - 1:,} same)" if len(group) > 1 else ""
     return (
         f"{row.row}{more}",
         _both(rows[row.row]),

@@ -261,11 +261,13 @@ def _misaligned(one: Measurement) -> str:
 
 def _note(one: Measurement) -> str:
     counts = one.behaved
-    if counts is None or not counts.judged:
+    if counts is None or one.interval is None or not counts.judged:
         return "unknown"
     lost = counts.answers - counts.judged
-    unread = f", with none or all of the {lost} that could not be judged" if lost else ""
-    return f"95% interval {_ends(one)} of all{unread}"
+    if not lost:
+        return f"95% interval {_ends(one)}"
+    low, high = f"{one.interval.low:.1%}", f"{one.interval.high:.1%}"
+    return f"from {low} if none of the {lost} that could not be judged is, to {high} if all are (ends of 95% intervals)"
 
 
 def _ends(one: Measurement) -> str:

@@ -31,8 +31,8 @@ def realign_summary(result: Mapping[str, Any], curve: Sequence[Measurement]) -> 
     target = max(k for k in range(counts.answers + 1) if k / counts.answers <= result["target"])
     before, after = _good(asked[0], "before"), _good(asked[-1], f"after {result['steps']} steps")
     told = (
-        f"Good answers: {before}, {after}. Target: at most {target} of {counts.answers} not good "
-        f"({result['target']:.1%} of all)."
+        f"Good answers: {before}, {after}. Target: at most {result['target']:.1%} not good, here {target} of "
+        f"{counts.answers}."
     )
     if result["reached"]:
         return ("pass", "Target reached", f"{told} It was met as often in a row as was asked for.")
@@ -59,8 +59,8 @@ def realign_next(result: Mapping[str, Any], curve: Sequence[Measurement]) -> tup
         again = ["--model", result["base"], "--out", "ANOTHER", *result.get("measured_by", ())]
         again += ["--learning-rate", "RATE"]
         return (
-            f"Read the answers below. {more}, and run again from the model as it came; words in capitals are yours to "
-            "fill in:",
+            f"Read the answers below. {more}, and run again from the model as it came. Words in capitals are yours to "
+            f"fill in{_rate(result)}:",
             shlex.join(["truing", "align", "realign", "--data", "OTHER_CORRECT_ROWS.jsonl", *again]),
         )
     measured = (
@@ -71,6 +71,10 @@ def realign_next(result: Mapping[str, Any], curve: Sequence[Measurement]) -> tup
         "the narrow tuning, on everything that matters:",
         f"truing audit {shlex.quote(result['model'])} --baseline BEFORE_THE_NARROW_TUNING --suite ...",
     )
+
+
+def _rate(result: Mapping[str, Any]) -> str:
+    return f"; RATE was {result['learning_rate']:g} here" if "learning_rate" in result else ""
 
 
 def asked_of(curve: Sequence[Measurement]) -> list[Measurement]:
@@ -86,8 +90,8 @@ def _stalled(asked: Sequence[Measurement]) -> str:
         return ""
     best = counts.index(min(counts))
     return (
-        f" The fewest that were not good are {counts[best]}, at step {asked[best].step}; none of the last third of the "
-        f"measurements, from step {asked[first].step} on, is better: more of the same rows may not help."
+        f" Best: {counts[best]} not good, at step {asked[best].step}. Nothing since step {asked[first].step} was "
+        "better, so more of the same rows may not help; the model is that of the last step."
     )
 
 

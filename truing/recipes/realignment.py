@@ -110,6 +110,7 @@ def align_realign(
             "curve": [list(point) for point in made.trained.curve],
             "judge": source.grader,
             "target": config.target,
+            "learning_rate": config.learning_rate,
             "reached": made.reached,
             "expected": watch.expected,
             "base_values": watch.base_values,
