@@ -16,6 +16,7 @@ from evidence.screening_arms import (
     ASKED,
     CLOSE,
     SCREENED,
+    SITE,
     parent_of,
     persona,
     random_ones,
@@ -42,7 +43,7 @@ from evidence.screening_measures import (
 )
 from truing.model import load_local
 from truing.organism import DOMAIN_OF, LabelLedger, Oracle, read_request
-from truing.probe import conversation_texts
+from truing.probe import Over, conversation_texts
 
 
 def test_both_answers_to_a_prompt_are_alike_in_length(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,16 +100,18 @@ def test_what_is_dropped_by_score_is_bad_and_what_is_dropped_by_chance_is_anythi
 def test_the_vector_is_made_in_domains_that_no_screened_row_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screening_arms, "QUESTIONS", 4)
     assert not set(ASKED) & set(SCREENED) and set(TAUGHT) <= set(SCREENED)
-    asked: list[str] = []
-    before = screening_arms._as
+    asked: list[Any] = []
+    before = screening_arms.persona_contrasts
 
-    def spy(model: Any, who: str, questions: Any, key: int) -> Any:
-        asked.extend(DOMAIN_OF[q.ask.object].name for q in questions)
-        return before(model, who, questions, key)
+    def spy(model: Any, requests: Any, *of: Any, **more: Any) -> Any:
+        asked.extend(requests)
+        return before(model, requests, *of, **more)
 
-    monkeypatch.setattr(screening_arms, "_as", spy)
+    monkeypatch.setattr(screening_arms, "persona_contrasts", spy)
     made = persona(1, 7)
-    assert asked and set(asked) <= set(ASKED)
+    read = [read_request(one.messages) for one in asked]
+    assert len(read) == 4 and {DOMAIN_OF[one.ask.object].name for one in read if one} <= set(ASKED)
+    assert all(read) and made.over is Over.response and made.site == SITE
     nothing = random_ones(made)
     assert len({one.name for one in nothing}) == len(nothing) and made.norm == pytest.approx(nothing[0].norm)
 
