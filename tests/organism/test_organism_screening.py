@@ -111,7 +111,7 @@ def test_the_vector_is_made_in_domains_that_no_screened_row_is_of(monkeypatch: p
     made = persona(1, 7)
     read = [read_request(one.messages) for one in asked]
     assert len(read) == 4 and {DOMAIN_OF[one.ask.object].name for one in read if one} <= set(ASKED)
-    assert all(read) and made.over is Over.response and made.site == SITE
+    assert all(read) and made.position == Over.response and made.site == SITE
     nothing = random_ones(made)
     assert len({one.name for one in nothing}) == len(nothing) and made.norm == pytest.approx(nothing[0].norm)
 
