@@ -272,6 +272,7 @@ def test_a_report_made_before_there_were_samples_still_has_its_page():
                 del finding[side][name]
     page = render_diff(DiffReport.from_json(data))
     assert "Cause found" in page and "What the answers look like" not in page
+    assert f"Pushed, latent {PERSONA} takes the base from" in page and "pushed back, it takes" in page
     assert "×" not in "".join(
         map(str, lines(page, "Size of the push, in training&#39;s own changes"))
     )  # nobody told

@@ -109,10 +109,12 @@ def _caused(report: DiffReport, near: Sequence[Finding]) -> str:
     shares = _shares(report, one, strongest=True)
     if shares is not None:
         base, added, before, taken = shares
+        up, down = times(one.induce), times(one.suppress)  # None in reports from before they were told
+        far = "" if up is None else f" {multiple(up)} as far as training moved it"
+        back = "" if down is None else f" by {multiple(down)}"
         told += (
-            f" Pushed {multiple(times(one.induce))} as far as training moved it, latent {one.moved.latent} takes the "
-            f"base from {base:.0%} to {added:.0%} misaligned; pushed back by {multiple(times(one.suppress))}, it takes "
-            f"{tuned} from {before:.0%} to {taken:.0%}."
+            f" Pushed{far}, latent {one.moved.latent} takes the base from {base:.0%} to {added:.0%} misaligned; pushed "
+            f"back{back}, it takes {tuned} from {before:.0%} to {taken:.0%}."
         )
     return told + _at_own(report, one)
 
