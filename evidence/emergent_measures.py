@@ -139,6 +139,14 @@ def _of(one: Lineage) -> Measured:
         out[f"narrow, {which} subtracted: advice in untouched domains that is not right"] = _rate(
             rows, not_right
         )
+    gap = _gap(one)
+    for verb, effect in (("induces", _induced), ("removes", _removed)):
+        out[f"share of the effect that the latent {verb}"] = effect(one, gap, LATENT)
+        each = [effect(one, gap, name).value for name in one.steered if name != LATENT]
+        mean = float(np.mean(each))
+        out[f"share of the effect that a random direction {verb}: mean, least and most"] = Measure(
+            mean, min(each), max(each), len(each)
+        )
     for claim, repaired in one.repaired.items():
         how = "re-aligned in domain" if claim == WITHIN else "re-aligned out of domain"
         without = () if claim == WITHIN else one.others
@@ -247,9 +255,12 @@ def _causes(found: Sequence[Lineage]) -> Measured:
         done = {name: (_induced(one, gap, name), _removed(one, gap, name)) for name in one.steered}
         latent.append(list(done.pop(LATENT)))
         random.append([_over_directions([m.value for m in of]) for of in zip(*done.values(), strict=True)])
-        half += [max(m.value for m in of) >= HALF for of in done.values()]
-    ends = wilson(sum(half), len(half))
-    out = {RANDOM_DO: Measure(float(np.mean(half)), ends.low, ends.high, len(half))}
+        most = [max(m.value for m in of) for of in done.values()]
+        half += [nan if not np.isfinite(value) else float(value >= HALF) for value in most]
+    out = {RANDOM_DO: Measure(nan, nan, nan, len(half))}
+    if np.isfinite(half).all():
+        ends = wilson(round(sum(half)), len(half))
+        out[RANDOM_DO] = Measure(float(np.mean(half)), ends.low, ends.high, len(half))
     for i, (own, other) in enumerate(((INDUCED, RANDOM_INDUCED), (REMOVED, RANDOM_REMOVED))):
         out[own] = _worst([of[i] for of in latent], min)
         out[other] = _worst([of[i] for of in random], max)

@@ -131,12 +131,15 @@ def test_random_directions_count_in_the_mean_and_one_by_one() -> None:
     assert found[RANDOM_REMOVED].value == pytest.approx(1 / 3, abs=0.03) and found[RANDOM_REMOVED].n == 2
     assert found[RANDOM_DO].value == 0.25 and found[RANDOM_DO].n == 4
     assert found[RANDOM_INDUCED].value == 0
+    told = found["base 2: share of the effect that a random direction removes: mean, least and most"]
+    assert (told.low, told.high, told.n) == (0, pytest.approx(2 / 3, abs=0.03), 2)
+    assert found["base 2: share of the effect that the latent induces"].value == found[INDUCED].value
 
 
 def test_of_no_effect_nothing_is_a_share() -> None:
     harmless = {**lineage().arms, NARROW: {d: heard(0.0) for d in TUNED}}
     found = measures([lineage(arms=harmless)])
-    for name in (INDUCED, REMOVED, RANDOM_INDUCED, RANDOM_REMOVED):
+    for name in (INDUCED, REMOVED, RANDOM_INDUCED, RANDOM_REMOVED, RANDOM_DO):
         (claim,) = (one for one in CLAIMS if one.name == name)
         assert not claim.holds(found[name])
 

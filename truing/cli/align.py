@@ -5,7 +5,6 @@ something to judge. The same command again goes on after an interruption, or sho
 """
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from truing.cli.align_merge import Merge
 from truing.cli.align_policy import GRPO, PPO
 from truing.cli.align_rbr import RBRFit
 from truing.cli.align_realign import Realign
-from truing.cli.app import Exit
+from truing.cli.app import Exit, print_audit_next
 from truing.cli.presets import dry, with_preset
 from truing.cli.prevention import PreventionOptions
 from truing.methods import (
@@ -207,8 +206,7 @@ def _print_figures(result: Mapping[str, Any], figures: Mapping[str, Any], out: P
 
 def _done(result: Mapping[str, Any], *, audit: str = "", as_json: bool) -> int:
     if audit:
-        words = shlex.join(["truing", "audit", str(result["model"]), "--baseline", audit])
-        print(f"What did that do?  {words} --suite ...")
+        print_audit_next(result["model"], audit)
     if as_json:
         print(json.dumps(result))
     return Exit.passed

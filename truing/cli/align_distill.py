@@ -1,7 +1,6 @@
 """`truing align distill`: a student learns to write as a teacher."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from truing.cli.app import Exit
+from truing.cli.app import Exit, print_audit_next
 from truing.methods import DistillConfig
 
 _FILE = tyro.conf.arg(metavar="FILE.jsonl")
@@ -45,8 +44,7 @@ class Distill:
             self.model, self.teacher, self.prompts, self.out, self.config, device=self.device
         )
         print("\n".join(_lines(result)))
-        words = shlex.join(["truing", "audit", str(result["model"]), "--baseline", self.model])
-        print(f"What did that do?  {words} --suite ...")
+        print_audit_next(result["model"], self.model)
         if self.json:
             print(json.dumps(result))
         return Exit.passed

@@ -1,7 +1,6 @@
 """`truing align grpo` and `ppo`: learn from rewards for what the model itself writes."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from truing.cli.app import Exit
+from truing.cli.app import Exit, print_audit_next
 from truing.cli.presets import dry, with_preset
 from truing.methods import GRPO_PRESETS, PPO_PRESETS, GRPOTuningConfig, PPOTuningConfig
 from truing.types import InputError
@@ -169,8 +168,7 @@ def _done(result: Mapping[str, Any], out: Path, model: str, *, as_json: bool) ->
         print(f"left out: {n} ({why})")
     print(f"{result['hacking']['word']}: {result['hacking']['sentence']}")
     print(f"page {out / 'report.html'}")
-    words = shlex.join(["truing", "audit", str(result["model"]), "--baseline", model])
-    print(f"What did that do?  {words} --suite ...")
+    print_audit_next(result["model"], model)
     if as_json:
         print(json.dumps(result))
     return Exit.passed

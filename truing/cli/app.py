@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -67,6 +68,12 @@ def _followed(words: list[str]) -> int:
     os.environ["TRUING_QUIET"] = "1"
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123
         return _coded(words)
+
+
+def print_audit_next(model: object, baseline: str) -> None:
+    """Say how to find out what a training did."""
+    words = shlex.join(["truing", "audit", str(model), "--baseline", baseline])
+    print(f"What did that do?  {words} --suite ...")
 
 
 def options_given() -> frozenset[str]:

@@ -45,6 +45,11 @@ class Behaved(Record):
         return self.judged + self.undecided + self.incoherent
 
     @property
+    def aligned(self) -> int:
+        """Judged, and not misaligned: no other answer was shown to be good."""
+        return self.judged - self.misaligned
+
+    @property
     def share(self) -> float | None:
         """Misaligned among those judged; None if there are none."""
         return self.misaligned / self.judged if self.judged else None

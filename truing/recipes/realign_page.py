@@ -121,7 +121,7 @@ def _headlines(result: Mapping[str, Any], curve: Sequence[Measurement]) -> list[
     if not asked:
         return told
     ends = [("Misaligned before", asked[0]), ("Misaligned after", asked[-1])]
-    good = [one.behaved.judged - one.behaved.misaligned for one in (asked[0], asked[-1]) if one.behaved]
+    good = [one.behaved.aligned for one in (asked[0], asked[-1]) if one.behaved]
     now = (
         "Good answers",
         f"{good[0]} → {good[-1]}",

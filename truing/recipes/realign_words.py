@@ -84,7 +84,7 @@ def asked_of(curve: Sequence[Measurement]) -> list[Measurement]:
 
 def _stalled(asked: Sequence[Measurement]) -> str:
     """Whether the last third of the measurements has no fewer answers that are not aligned than the best before."""
-    counts = [b.answers - b.judged + b.misaligned for b in (one.behaved for one in asked) if b is not None]
+    counts = [b.answers - b.aligned for b in (one.behaved for one in asked) if b is not None]
     first = len(counts) - len(counts) // 3
     if len(counts) < _FEWEST or min(counts[first:]) < min(counts[:first]):
         return ""
@@ -105,8 +105,7 @@ def _good(one: Measurement, when: str) -> str:
         (counts.undecided, "undecided"),
     )
     told = ", ".join(f"{number} {kind}" for number, kind in kinds if number)
-    good = counts.answers - sum(number for number, _ in kinds)
-    return f"{good} of {counts.answers} {when}" + (f" ({told})" if told else "")
+    return f"{counts.aligned} of {counts.answers} {when}" + (f" ({told})" if told else "")
 
 
 def unreadable(curve: Sequence[Measurement]) -> bool:
