@@ -127,7 +127,7 @@ class Screen:
         return Exit.passed
 
     def _following(self, found: "Screened", *, plain: bool) -> tuple[str, str]:
-        """The commands that come next: all above the line is left out, and nothing else; empty where that is all.
+        """The commands that come next: all above the cut-off is left out, and nothing else; empty where that is all.
 
         A file with rows that have no score, or of plain text, cannot be learnt as it stands.
         """
